@@ -1,0 +1,152 @@
+"""What a device said, in one shape, whatever the protocol: the output of every codec.
+
+A codec is a pure function from bytes to `Decoded`. It never looks anything up: the registry
+resolves `Message.device` (the protocol's own address: our device id, an IMEI, a friendly name),
+and the device's profile turns `Message.states` into alarms where the meaning is the model's
+(`devices/profiles`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from devices.alarms import AlarmKind
+
+Scalar = str | int | float | bool
+NO_STATES: Mapping[str, Scalar] = MappingProxyType({})
+
+
+class Flag(StrEnum):
+    """Marks that travel with a message; none of them drops it."""
+
+    LENGTH_MISMATCH = "length_mismatch"
+    TIME_MISSING = "time_missing"
+    TIME_IMPLAUSIBLE = "time_implausible"
+    POSITION_INVALID = "position_invalid"
+    REPLAYED = "replayed"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One measured value. `metric` is a code of the metric catalogue; `value` is in its unit.
+
+    `at` is the device's time of measurement in UTC, None when it is the message's own time.
+    """
+
+    metric: str
+    value: float
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmSignal:
+    """A device's own statement that something is wrong (condition), or is no longer (`active=False`)."""
+
+    kind: AlarmKind
+    active: bool = True
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A fix. WGS-84 degrees; `accuracy_m` in metres, None when the device does not say."""
+
+    lat: float
+    lon: float
+    accuracy_m: float | None = None
+    at: datetime | None = None
+    valid: bool = True
+    speed_kmh: float | None = None
+    course_deg: float | None = None
+    source: str = "gnss"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """State of the device itself. `online` False comes from a last will or an orderly goodbye."""
+
+    online: bool | None = None
+    battery_percent: float | None = None
+    firmware: str | None = None
+    rssi_dbm: float | None = None
+    charging: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAck:
+    """A device's answer to a command. `ok` False carries the device's own words in `detail`."""
+
+    command_id: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of one device, normalised.
+
+    `seq` and `session` are the device's own numbering (None where the protocol has none); `at` is
+    the device's time in UTC. Identity for exactly-once is made of them in `ingest/identity.py`.
+    `states` are discrete states whose meaning a profile gives (`action`, `contact`, `smoke`, …).
+    """
+
+    device: str
+    kind: str
+    seq: int | None = None
+    session: str | None = None
+    at: datetime | None = None
+    readings: tuple[Reading, ...] = ()
+    alarms: tuple[AlarmSignal, ...] = ()
+    position: Position | None = None
+    status: DeviceStatus | None = None
+    ack: CommandAck | None = None
+    states: Mapping[str, Scalar] = field(default=NO_STATES)
+    flags: frozenset[Flag] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Result of one frame: the messages in it, what must be answered, and what was odd about it."""
+
+    messages: tuple[Message, ...] = ()
+    replies: tuple[bytes, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class CodecError(ValueError):
+    """The frame cannot be decoded. `reason` is a stable code, the text a sentence for a person."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a transport received: `topic` for MQTT, empty for a byte stream; `payload` is one frame."""
+
+    payload: bytes
+    topic: str = ""
+
+
+Decoder = Callable[[Frame], Decoded]
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A codec as the registry lists it.
+
+    `topics` are MQTT filters that it serves; `express` says that its frames are few and may carry
+    alarms, so that each is a transaction of its own (the alarm lane). `split` cuts a TCP byte
+    stream into frames: it takes the buffer and returns (frames, rest).
+    """
+
+    name: str
+    title: str
+    decode: Decoder
+    topics: tuple[str, ...] = ()
+    express_topics: tuple[str, ...] = ()
+    split: Callable[[bytes], tuple[list[bytes], bytes]] | None = None
