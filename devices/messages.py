@@ -43,11 +43,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class AlarmSignal:
-    """A device's own statement that something is wrong (condition), or is no longer (`active=False`)."""
+    """A device's own statement that something is wrong (condition), or is no longer (`active=False`).
+
+    `level` says that the message restates a standing condition (zigbee2mqtt repeats `smoke: true`
+    in every report, a watch its status bits): only the change is an activation. False: this very
+    message is the activation (a press), and each one rings.
+    """
 
     kind: AlarmKind
     active: bool = True
     detail: str = ""
+    level: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ class Message:
     `seq` and `session` are the device's own numbering (None where the protocol has none); `at` is
     the device's time in UTC. Identity for exactly-once is made of them in `ingest/identity.py`.
     `states` are discrete states whose meaning a profile gives (`action`, `contact`, `smoke`, …).
+    `via` is the address of the gateway that spoke for the device, empty when it spoke for itself:
+    whether that gateway may speak for it is for the registry to say.
     """
 
     device: str
@@ -105,15 +113,34 @@ class Message:
     ack: CommandAck | None = None
     states: Mapping[str, Scalar] = field(default=NO_STATES)
     flags: frozenset[Flag] = frozenset()
+    via: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A part of a frame that cannot be used while the rest can: a dead letter of its own.
+
+    `payload` is a whole frame again (a batch of one), so that it can be replayed under its topic.
+    """
+
+    payload: bytes
+    reason: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Result of one frame: the messages in it, what must be answered, and what was odd about it."""
+    """Result of one frame: the messages in it, what must be answered, and what was odd about it.
+
+    `device` is the sender's address, given even where there is no message (a login, a keep-alive),
+    so that a byte stream knows whose connection it is. `rejects` are to be kept as dead letters.
+    """
 
     messages: tuple[Message, ...] = ()
     replies: tuple[bytes, ...] = ()
     warnings: tuple[str, ...] = ()
+    device: str = ""
+    rejects: tuple[Reject, ...] = ()
 
 
 class CodecError(ValueError):
@@ -126,10 +153,17 @@ class CodecError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a transport received: `topic` for MQTT, empty for a byte stream; `payload` is one frame."""
+    """What a transport received: `topic` for MQTT, empty for a byte stream; `payload` is one frame.
+
+    `retained` is MQTT's flag of an old message that a new subscriber gets: a press in it is not a
+    press of now. `device` is the address that an earlier frame of the same connection gave
+    (`Decoded.device`), for protocols where only the login carries it.
+    """
 
     payload: bytes
     topic: str = ""
+    retained: bool = False
+    device: str = ""
 
 
 Decoder = Callable[[Frame], Decoded]
