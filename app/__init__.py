@@ -1,0 +1,1 @@
+"""Composition root: command line, settings, wiring of ports to adapters, entry points."""

@@ -5,7 +5,10 @@ incidents (somebody must act) and by the interface. Severity follows ISA-18.2 / 
 shape that the operators know: critical 紧急, major 重要, minor 一般, technical 技术.
 """
 
-from dataclasses import dataclass
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -88,3 +91,39 @@ ALARM_CLASSES: dict[AlarmKind, AlarmClass] = {
     AlarmKind.LOW_BATTERY: AlarmClass(Severity.TECHNICAL, technical=True),
     AlarmKind.TAMPER: AlarmClass(Severity.TECHNICAL, technical=True),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedAlarm:
+    """An alarm as it leaves ingest and enters a wing that reacts to it (bound in `app/wiring`).
+
+    Its row in table `alarm` exists already, in the same transaction. `elder_id` is None for a device
+    that is bound to nobody. Times are UTC; the position is WGS-84 with its age and accuracy.
+    """
+
+    id: uuid.UUID
+    kind: AlarmKind
+    severity: Severity
+    source: str
+    device_no: int | None
+    device_id: str | None
+    elder_id: uuid.UUID | None
+    division_code: str
+    received_at: datetime
+    device_time: datetime | None = None
+    test: bool = False
+    lat: float | None = None
+    lon: float | None = None
+    position_at: datetime | None = None
+    position_accuracy_m: float | None = None
+    detail: Mapping[str, str | float | int | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClearedCondition:
+    """A condition that is no longer: it marks the incident, it never closes it (ISA-18.2)."""
+
+    kind: AlarmKind
+    device_no: int | None
+    elder_id: uuid.UUID | None
+    at: datetime

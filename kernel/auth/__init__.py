@@ -1,0 +1,1 @@
+"""Who may: users, roles, permissions, sessions."""

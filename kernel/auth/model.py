@@ -1,0 +1,104 @@
+"""Roles, permissions and the person who acts."""
+
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person does here."""
+
+    OPERATOR = "operator"
+    SUPERVISOR = "supervisor"
+    RESPONDER = "responder"
+    SUBSIDY_OFFICER = "subsidy_officer"
+    SUBSIDY_REVIEWER = "subsidy_reviewer"
+    CARE_MANAGER = "care_manager"
+    DEVICE_TECHNICIAN = "device_technician"
+    ADMINISTRATOR = "administrator"
+    AUDITOR = "auditor"
+
+
+class Permission(StrEnum):
+    """What a route or a use case asks for."""
+
+    INCIDENT_READ = "incident.read"
+    INCIDENT_HANDLE = "incident.handle"
+    INCIDENT_SUPERVISE = "incident.supervise"
+    ELDER_READ = "elder.read"
+    ELDER_REVEAL = "elder.reveal"
+    ELDER_WRITE = "elder.write"
+    ELDER_IMPORT = "elder.import"
+    DEVICE_READ = "device.read"
+    DEVICE_WRITE = "device.write"
+    DEAD_LETTER_READ = "dead_letter.read"
+    DEAD_LETTER_WRITE = "dead_letter.write"
+    USER_ADMIN = "user.admin"
+    AUDIT_READ = "audit.read"
+    SETTINGS_WRITE = "settings.write"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a person with roles, and the division prefix that they work for ("" is all)."""
+
+    user_id: uuid.UUID | None
+    username: str
+    display_name: str
+    roles: frozenset[Role]
+    division: str
+    locale: str = "zh"
+    theme: str = "auto"
+    text_size: str = "normal"
+
+    def may(self, permission: Permission) -> bool:
+        """True when one of the roles has the permission."""
+        return any(permission in ROLE_PERMISSIONS[role] for role in self.roles)
+
+    def covers(self, division_code: str) -> bool:
+        """True when the 12-digit code lies in the person's division."""
+        return division_code.startswith(self.division)
+
+
+P = Permission
+_HANDLE = frozenset(
+    {P.INCIDENT_READ, P.INCIDENT_HANDLE, P.ELDER_READ, P.ELDER_REVEAL, P.DEVICE_READ}
+)
+ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.OPERATOR: _HANDLE,
+    Role.SUPERVISOR: _HANDLE
+    | {P.INCIDENT_SUPERVISE, P.ELDER_WRITE, P.ELDER_IMPORT, P.DEVICE_WRITE, P.DEAD_LETTER_READ},
+    Role.RESPONDER: frozenset(),
+    Role.SUBSIDY_OFFICER: frozenset({P.ELDER_READ}),
+    Role.SUBSIDY_REVIEWER: frozenset({P.ELDER_READ}),
+    Role.CARE_MANAGER: frozenset(
+        {
+            P.ELDER_READ,
+            P.ELDER_REVEAL,
+            P.ELDER_WRITE,
+            P.ELDER_IMPORT,
+            P.DEVICE_READ,
+            P.INCIDENT_READ,
+        }
+    ),
+    Role.DEVICE_TECHNICIAN: frozenset(
+        {P.DEVICE_READ, P.DEVICE_WRITE, P.DEAD_LETTER_READ, P.DEAD_LETTER_WRITE, P.ELDER_READ}
+    ),
+    Role.ADMINISTRATOR: frozenset(
+        {
+            P.USER_ADMIN,
+            P.SETTINGS_WRITE,
+            P.DEVICE_READ,
+            P.DEVICE_WRITE,
+            P.ELDER_READ,
+            P.ELDER_WRITE,
+            P.ELDER_IMPORT,
+            P.DEAD_LETTER_READ,
+            P.DEAD_LETTER_WRITE,
+            P.INCIDENT_READ,
+        }
+    ),
+    Role.AUDITOR: frozenset({P.AUDIT_READ}),
+}
+
+SYSTEM = Actor(None, "system", "系统", frozenset(), "")

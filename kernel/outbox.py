@@ -1,0 +1,209 @@
+"""Effects leave through the outbox: a row in the same transaction as the change that wants them.
+
+A worker takes rows `WHERE done_at IS NULL AND dead_at IS NULL` with FOR UPDATE SKIP LOCKED, claims
+them for a while, runs the handler outside of any transaction and marks them. NOTIFY only wakes the
+worker; it also polls. A worker that is killed loses its claim when it expires, so a handler may run
+twice: it must be idempotent (the item's id is its idempotency key).
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+from prometheus_client import Counter
+from psycopg.types.json import Jsonb
+
+from kernel.db import TRANSIENT_ERRORS, Database, Tx, execute, fetch_all
+from kernel.ids import new_id
+
+log = structlog.get_logger(__name__)
+CHANNEL = "outbox"
+MAX_ATTEMPTS = 12
+CLAIM_SECONDS = 60
+POLL_SECONDS = 5.0
+BATCH = 20
+
+_handled = Counter(
+    "silverline_outbox_total", "Outbox items by topic and result", ["topic", "result"]
+)
+
+
+class PermanentFailure(Exception):
+    """Trying again cannot help; the item becomes dead at once and is shown to the administrator."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """One effect. `attempts` counts this try."""
+
+    id: uuid.UUID
+    topic: str
+    key: str | None
+    payload: dict[str, Any]
+    attempts: int
+
+
+Handler = Callable[[OutboxItem], Awaitable[None]]
+
+
+async def enqueue(
+    tx: Tx,
+    topic: str,
+    payload: Mapping[str, Any],
+    *,
+    key: str | None = None,
+    available_at: datetime | None = None,
+) -> uuid.UUID | None:
+    """Add an effect to the transaction. With `key`, a second item of the topic is not added.
+
+    Returns the item's id, or None when the key was there already.
+    """
+    item_id = new_id()
+    added = await execute(
+        tx,
+        "INSERT INTO outbox (id, topic, key, payload, available_at)"
+        " VALUES (%s, %s, %s, %s, coalesce(%s, now()))"
+        " ON CONFLICT (topic, key) WHERE key IS NOT NULL DO NOTHING",
+        (item_id, topic, key, Jsonb(dict(payload)), available_at),
+    )
+    if not added:
+        return None
+    await tx.execute("SELECT pg_notify(%s, %s)", (CHANNEL, topic))
+    return item_id
+
+
+def backoff_seconds(attempts: int) -> float:
+    """Return the pause after the given number of failed attempts: 1, 2, 4 … seconds, at most 600."""
+    return float(min(600, 2 ** max(0, attempts - 1)))
+
+
+class OutboxWorker:
+    """Claims due items and gives each to the handler of its topic."""
+
+    def __init__(self, db: Database, handlers: Mapping[str, Handler]) -> None:
+        self._db = db
+        self._handlers = handlers
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._wake = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set. A database that is away is waited for."""
+        async with asyncio.TaskGroup() as group:
+            listener = group.create_task(self._listen())
+            try:
+                while not stop.is_set():
+                    taken = await self._take_safely()
+                    if taken < BATCH:
+                        await self._sleep(stop)
+            finally:
+                listener.cancel()
+
+    async def run_once(self) -> int:
+        """Handle one batch of due items; return how many were claimed."""
+        items = await self._claim()
+        await asyncio.gather(*(self._handle(item) for item in items))
+        return len(items)
+
+    async def _take_safely(self) -> int:
+        try:
+            return await self.run_once()
+        except TRANSIENT_ERRORS as error:
+            log.warning("outbox.database_away", error=type(error).__name__)
+            await asyncio.sleep(1.0)
+            return 0
+
+    async def _sleep(self, stop: asyncio.Event) -> None:
+        waits = [asyncio.create_task(self._wake.wait()), asyncio.create_task(stop.wait())]
+        try:
+            await asyncio.wait(waits, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+        self._wake.clear()
+
+    async def _listen(self) -> None:
+        while True:
+            with contextlib.suppress(psycopg.Error):
+                async with self._db.dedicated() as conn:
+                    await conn.execute("LISTEN outbox")
+                    self._wake.set()
+                    async for _ in conn.notifies():
+                        self._wake.set()
+            await asyncio.sleep(1.0)
+
+    async def _claim(self) -> list[OutboxItem]:
+        async with self._db.transaction() as tx:
+            return await fetch_all(
+                tx,
+                OutboxItem,
+                """
+                WITH due AS (
+                    SELECT id FROM outbox
+                    WHERE done_at IS NULL AND dead_at IS NULL AND available_at <= now()
+                      AND (claimed_until IS NULL OR claimed_until < now())
+                      AND topic = ANY(%(topics)s)
+                    ORDER BY available_at LIMIT %(batch)s
+                    FOR UPDATE SKIP LOCKED
+                )
+                UPDATE outbox o SET attempts = attempts + 1, claimed_by = %(name)s,
+                    claimed_until = now() + make_interval(secs => %(claim)s)
+                FROM due WHERE o.id = due.id
+                RETURNING o.id, o.topic, o.key, o.payload, o.attempts
+                """,
+                {
+                    "topics": list(self._handlers),
+                    "batch": BATCH,
+                    "name": self._name,
+                    "claim": CLAIM_SECONDS,
+                },
+            )
+
+    async def _handle(self, item: OutboxItem) -> None:
+        try:
+            async with asyncio.timeout(CLAIM_SECONDS * 0.8):
+                await self._handlers[item.topic](item)
+        except PermanentFailure as error:
+            await self._fail(item, error, dead=True)
+        # A handler is somebody else's code: whatever it raises is kept on the row and retried.
+        except Exception as error:
+            await self._fail(item, error, dead=item.attempts >= MAX_ATTEMPTS)
+        else:
+            async with self._db.transaction() as tx:
+                await execute(
+                    tx,
+                    "UPDATE outbox SET done_at = now(), claimed_until = NULL WHERE id = %s",
+                    (item.id,),
+                )
+            _handled.labels(item.topic, "done").inc()
+
+    async def _fail(self, item: OutboxItem, error: Exception, *, dead: bool) -> None:
+        log.warning(
+            "outbox.failed",
+            topic=item.topic,
+            id=str(item.id),
+            attempts=item.attempts,
+            dead=dead,
+            error=type(error).__name__,
+        )
+        _handled.labels(item.topic, "dead" if dead else "retry").inc()
+        async with self._db.transaction() as tx:
+            await execute(
+                tx,
+                "UPDATE outbox SET claimed_until = NULL, last_error = %s,"
+                " dead_at = CASE WHEN %s THEN now() END,"
+                " available_at = now() + make_interval(secs => %s) WHERE id = %s",
+                (
+                    f"{type(error).__name__}: {error}"[:2000],
+                    dead,
+                    backoff_seconds(item.attempts),
+                    item.id,
+                ),
+            )
