@@ -1,0 +1,1 @@
+"""Tools of the developers: laboratory, benchmarks. Nothing here is part of the product."""

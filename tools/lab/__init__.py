@@ -1,0 +1,1 @@
+"""Laboratory: real parts that a machine does not have, brought up in a private folder."""
