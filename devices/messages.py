@@ -43,7 +43,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class AlarmSignal:
-    """A device's own statement that something is wrong (condition), or is no longer (`active=False`).
+    """A device's own statement that something is wrong, or no longer is (`active=False`).
 
     `level` says that the message restates a standing condition (zigbee2mqtt repeats `smoke: true`
     in every report, a watch its status bits): only the change is an activation. False: this very

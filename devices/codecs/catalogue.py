@@ -1,0 +1,32 @@
+"""Every codec that we have, by name and by MQTT topic."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from devices.codecs import setracker, silverline_v1, zigbee2mqtt
+from devices.messages import Codec
+
+CODECS: Mapping[str, Codec] = MappingProxyType(
+    {codec.name: codec for codec in (silverline_v1.CODEC, zigbee2mqtt.CODEC, setracker.CODEC)}
+)
+
+
+def codec_for_topic(topic: str) -> Codec | None:
+    """The codec whose filters match this topic, None where nobody's do."""
+    for codec in CODECS.values():
+        if any(matches(each, topic) for each in (*codec.express_topics, *codec.topics)):
+            return codec
+    return None
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Whether an MQTT filter matches a topic (MQTT 5.0 section 4.7): `+` one level, `#` the rest."""
+    wanted, levels = topic_filter.split("/"), topic.split("/")
+    if levels[0].startswith("$") and wanted[0] in {"+", "#"}:
+        return False
+    for index, level in enumerate(wanted):
+        if level == "#":
+            return True
+        if index >= len(levels) or level not in ("+", levels[index]):
+            return False
+    return len(wanted) == len(levels)
