@@ -111,7 +111,7 @@ class Message:
     position: Position | None = None
     status: DeviceStatus | None = None
     ack: CommandAck | None = None
-    states: Mapping[str, Scalar] = field(default=NO_STATES)
+    states: Mapping[str, Scalar] = field(default_factory=lambda: NO_STATES)
     flags: frozenset[Flag] = frozenset()
     via: str = ""
 

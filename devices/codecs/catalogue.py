@@ -20,7 +20,7 @@ def codec_for_topic(topic: str) -> Codec | None:
 
 
 def matches(topic_filter: str, topic: str) -> bool:
-    """Whether an MQTT filter matches a topic (MQTT 5.0 section 4.7): `+` one level, `#` the rest."""
+    """Whether an MQTT filter matches a topic : `+` one level, `#` the rest (MQTT 5, 4.7)."""
     wanted, levels = topic_filter.split("/"), topic.split("/")
     if levels[0].startswith("$") and wanted[0] in {"+", "#"}:
         return False
