@@ -1,0 +1,79 @@
+# Silverline (银龄). `make demo` shows it, `make test` proves it, `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# uv: the one on the PATH, or one in a private environment of this folder.
+UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
+RUN := $(UV) run --no-sync
+PYTHON ?= python3
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.tools/uv/bin/uv:
+	@echo "→ uv (in .tools/uv)"
+	@$(PYTHON) -m venv .tools/uv
+	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+# One stamp per lock file: a second call costs nothing.
+.cache/python.stamp: pyproject.toml uv.lock | $(filter .tools/%,$(UV))
+	@echo "→ Python packages (uv.lock)"
+	@$(UV) sync --locked --quiet
+	@mkdir -p .cache && touch $@
+
+.PHONY: python
+python: .cache/python.stamp
+
+.PHONY: assets
+assets: python ## Build the browser's part (npm ci, esbuild)
+	@$(RUN) python tools/assets.py build
+
+.PHONY: setup-demo
+setup-demo: python assets
+
+.PHONY: setup
+setup: setup-demo ## Everything that demo and test need, without running them
+	@$(RUN) python tools/setup/test_parts.py
+
+.PHONY: demo
+demo: setup-demo ## Show it: database, broker, web, ingest, simulated devices in this terminal
+	@$(RUN) silverline demo $(ARGS)
+
+.PHONY: up
+up: setup-demo ## Run it for real on this machine, with its own database and broker in var/
+	@$(RUN) silverline up $(ARGS)
+
+.PHONY: test
+test: setup lint ## Prove it: every test, on real parts
+	@$(RUN) python tools/setup/run_tests.py $(ARGS)
+
+.PHONY: lint
+lint: python ## ruff, mypy --strict, import-linter
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@MYPYPATH=firmware-sim $(RUN) mypy --strict firmware-sim
+	@$(RUN) lint-imports
+
+.PHONY: format
+format: python ## Put the code in shape
+	@$(RUN) ruff check --fix-only .
+	@$(RUN) ruff format .
+
+.PHONY: bench
+bench: setup ## Measure ingest beside a bare COPY of the same rows
+	@$(RUN) python -m tools.bench.ingest $(ARGS)
+
+.PHONY: lab
+lab: python ## A real TimescaleDB for tests (Debian, root, no Docker)
+	@$(RUN) python tools/lab/timescaledb up
+
+.PHONY: clean
+clean: ## Remove what was built; the data in var/ stays
+	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		dashboards/assets/node_modules dashboards/assets/dist bench-results test-results
+
+.PHONY: clean-data
+clean-data: ## Remove the embedded databases too (asks first)
+	@read -p "Delete every embedded database in var/? Type yes: " answer && [ "$$answer" = yes ] && rm -rf var

@@ -1,0 +1,157 @@
+"""Settings: frozen, read once from `silverline.toml` and `SILVERLINE_…`, passed down by hand.
+
+A variable of a section is named with two underscores: SILVERLINE_DATABASE__URL. Secrets have no
+default: `up` and `demo` make their own (app/secrets.py), everything else refuses to start.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from kernel.crypto import FieldCipher, parse_master_key
+from kernel.errors import DomainError
+
+
+class SettingsError(DomainError):
+    """The configuration cannot be used; the message names the setting and what it wants."""
+
+    code = "settings"
+    status = 500
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSection(_Section):
+    """PostgreSQL 16 or newer, with or without TimescaleDB."""
+
+    url: SecretStr = SecretStr("")
+    max_connections: int = Field(default=8, ge=2, le=100)
+
+
+class MqttSection(_Section):
+    """The broker that devices and ingest meet on."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=1883, ge=0, le=65535)
+    username: str = "silverline-ingest"
+    password: SecretStr = SecretStr("")
+    tls: bool = False
+    ca_file: str = ""
+    share_group: str = ""
+    bind: str = "127.0.0.1"
+
+
+class WatchSection(_Section):
+    """The TCP listener for watches that do not speak MQTT (Setracker)."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=5093, ge=0, le=65535)
+
+
+class WebSection(_Section):
+    """The web process. `public_url` is what browsers and phones use to reach it."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    public_url: str = "http://127.0.0.1:8080"
+    secure_cookies: bool = True
+    trusted_proxies: tuple[str, ...] = ()
+    tile_url: str = ""
+    tile_gcj02: bool = False
+
+
+class HealthSection(_Section):
+    """Where processes without pages answer /healthz, /readyz and /metrics; port 0 is off."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured, in sections."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SILVERLINE_",
+        env_nested_delimiter="__",
+        toml_file="silverline.toml",
+        frozen=True,
+        extra="forbid",
+    )
+
+    database: DatabaseSection = DatabaseSection()
+    mqtt: MqttSection = MqttSection()
+    watch: WatchSection = WatchSection()
+    web: WebSection = WebSection()
+    health: HealthSection = HealthSection()
+    master_key: SecretStr = SecretStr("")
+    """Base64 of 32 bytes, or several for rotation: `1:BASE64,2:BASE64` (the highest encrypts)."""
+    duty_phone: str = ""
+    """Called when nobody takes a critical incident."""
+    carrier: Literal["simulated"] = "simulated"
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    demo: bool = False
+    data_dir: Path = Path("var")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def database_url(self) -> str:
+        """The connection string. Raises SettingsError when it is not set."""
+        url = self.database.url.get_secret_value()
+        if not url:
+            raise SettingsError(
+                "SILVERLINE_DATABASE__URL is not set. Give it a PostgreSQL address,"
+                " or use `silverline up`, which brings its own."
+            )
+        return url
+
+    def cipher(self) -> FieldCipher:
+        """The cipher of the configured master keys. Raises SettingsError when there is none."""
+        text = self.master_key.get_secret_value()
+        if not text:
+            raise SettingsError(
+                "SILVERLINE_MASTER_KEY is not set. Make one with `openssl rand -base64 32`, keep it"
+                " apart from the database's backups: without it personal data cannot be read."
+            )
+        if ":" not in text:
+            return FieldCipher({1: parse_master_key(text)})
+        keys: dict[int, bytes] = {}
+        for part in text.split(","):
+            number, _, key = part.strip().partition(":")
+            if not number.isdigit() or not 0 <= int(number) <= 255:
+                raise SettingsError("SILVERLINE_MASTER_KEY: a key is written as NUMBER:BASE64")
+            keys[int(number)] = parse_master_key(key)
+        return FieldCipher(keys)
+
+
+def load_settings() -> Settings:
+    """Read the settings. Raises SettingsError with one line for each wrong value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"SILVERLINE_{'__'.join(str(p).upper() for p in e['loc'])}: {e['msg']}"
+            for e in error.errors(include_input=False)
+        ]
+        raise SettingsError("the configuration is wrong:\n  " + "\n  ".join(lines)) from error

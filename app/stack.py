@@ -1,0 +1,243 @@
+"""The embedded stack: PostgreSQL and our processes as children of one supervisor.
+
+A child that ends is started again after a pause; when the supervisor ends, the children end in the
+reverse order of their start, the database last.
+"""
+
+import asyncio
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import httpx
+import structlog
+
+from app.embedded.children import EmbeddedError, spawn
+from app.embedded.postgres import EmbeddedPostgres
+from app.secrets import EmbeddedSecrets, load_or_make
+from kernel.divisions import load_divisions
+from kernel.db import Database
+from kernel.migrate import migrate
+
+log = structlog.get_logger(__name__)
+Progress = Callable[[str], None]
+PROCESSES = ("broker", "ingest", "worker", "scheduler", "web")
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """Where the stack keeps its data and which ports it would like (0 is any free one)."""
+
+    data_dir: Path
+    web_port: int = 8080
+    mqtt_port: int = 1883
+    watch_port: int = 5093
+    host: str = "127.0.0.1"
+    demo: bool = False
+    fixed_ports: bool = False
+
+
+def free_port(host: str, wanted: int) -> int:
+    """Return `wanted` if it is free, else the next free one of the following twenty, else any."""
+    for port in (*range(wanted, wanted + 20), 0) if wanted else (0,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise EmbeddedError(f"no free port on {host}")
+
+
+@dataclass
+class _Child:
+    name: str
+    process: subprocess.Popen[bytes]
+    health_port: int
+    started: float = field(default_factory=time.monotonic)
+    restarts: int = 0
+
+
+class Stack:
+    """Starts, watches and stops the whole of Silverline on one machine."""
+
+    def __init__(self, settings: StackSettings, progress: Progress) -> None:
+        self.settings = settings
+        self._progress = progress
+        self.data_dir = settings.data_dir.resolve()
+        self.postgres = EmbeddedPostgres(self.data_dir / "postgres")
+        self.secrets: EmbeddedSecrets
+        self.database_url = ""
+        self.children: dict[str, _Child] = {}
+        self._lock: IO[str] | None = None
+        self.web_port = self.mqtt_port = self.watch_port = 0
+
+    @property
+    def url(self) -> str:
+        """Where the pages are."""
+        return f"http://{self.settings.host}:{self.web_port}"
+
+    async def start_database(self) -> None:
+        """Start PostgreSQL and bring the schema up to date."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        self.secrets = load_or_make(self.data_dir / "secrets.json")
+        self._progress("数据库启动中 · starting PostgreSQL")
+        await asyncio.to_thread(self.postgres.start)
+        self.database_url = await asyncio.to_thread(self.postgres.ensure_database)
+        applied = await migrate(self.database_url)
+        if applied:
+            self._progress(f"数据库结构已更新 · {len(applied)} migrations applied")
+            db = await Database.open(self.database_url)
+            try:
+                async with db.transaction() as tx:
+                    await load_divisions(tx)
+            finally:
+                await db.close()
+
+    async def start_processes(self) -> None:
+        """Start broker, ingest, worker, scheduler and web, and wait until each is ready."""
+        settings = self.settings
+        self.mqtt_port = self._port("MQTT", settings.mqtt_port)
+        self.watch_port = self._port("TCP", settings.watch_port)
+        self.web_port = self._port("HTTP", settings.web_port)
+        for name in PROCESSES:
+            self._start(name)
+        self._progress("进程启动中 · starting broker, ingest, worker, scheduler, web")
+        await self._wait_port("broker", self.mqtt_port)
+        await asyncio.gather(
+            *(self._wait_ready(child) for name, child in self.children.items() if name != "broker")
+        )
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Start again what ends, until `stop` is set."""
+        while not stop.is_set():
+            for child in list(self.children.values()):
+                if child.process.poll() is not None:
+                    code = child.process.returncode
+                    log.warning("stack.child_ended", name=child.name, code=code)
+                    self._progress(f"{child.name} 已退出（{code}），正在重启 · restarting")
+                    self._start(child.name, child.restarts + 1)
+            try:
+                async with asyncio.timeout(0.5):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def stop(self) -> None:
+        """End the children in order, the database last."""
+        for name in reversed(PROCESSES):
+            child = self.children.pop(name, None)
+            if child is None:
+                continue
+            if child.process.poll() is None:
+                child.process.terminate()
+            try:
+                await asyncio.to_thread(child.process.wait, 10)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                await asyncio.to_thread(child.process.wait, 5)
+        await asyncio.to_thread(self.postgres.stop)
+        if self._lock is not None:
+            self._lock.close()
+
+    def environment(self, health_port: int) -> dict[str, str]:
+        """Return the environment of a child: the settings as variables."""
+        values = {
+            "DATABASE__URL": self.database_url,
+            "MASTER_KEY": self.secrets.master_key,
+            "MQTT__HOST": "127.0.0.1",
+            "MQTT__BIND": self.settings.host,
+            "MQTT__PORT": str(self.mqtt_port),
+            "MQTT__PASSWORD": self.secrets.mqtt_password,
+            "WATCH__HOST": self.settings.host,
+            "WATCH__PORT": str(self.watch_port),
+            "WEB__HOST": self.settings.host,
+            "WEB__PORT": str(self.web_port),
+            "WEB__PUBLIC_URL": self.url,
+            # The embedded stack speaks plain HTTP on loopback; a proxy in front sets this to true.
+            "WEB__SECURE_COOKIES": os.environ.get("SILVERLINE_WEB__SECURE_COOKIES", "false"),
+            "HEALTH__PORT": str(health_port),
+            "DEMO": "true" if self.settings.demo else "false",
+            "LOG_FORMAT": "console" if sys.stderr.isatty() else "json",
+            "LOG_LEVEL": os.environ.get("SILVERLINE_LOG_LEVEL", "WARNING"),
+            "DATA_DIR": str(self.data_dir),
+        }
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("SILVERLINE_")}
+        passed = {
+            k: v
+            for k, v in os.environ.items()
+            if k
+            in {"SILVERLINE_WEB__TILE_URL", "SILVERLINE_WEB__TILE_GCJ02", "SILVERLINE_DUTY_PHONE"}
+        }
+        return kept | passed | {f"SILVERLINE_{k}": v for k, v in values.items()}
+
+    def _port(self, what: str, wanted: int) -> int:
+        port = free_port(self.settings.host, wanted)
+        if wanted and port != wanted:
+            if self.settings.fixed_ports:
+                raise EmbeddedError(f"{what} port {wanted} is taken by another program")
+            self._progress(
+                f"端口 {wanted} 被占用，改用 {port} · port {wanted} is taken, using {port}"
+            )
+        return port
+
+    def _take_lock(self) -> None:
+        self._lock = (self.data_dir / "lock").open("w", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EmbeddedError(
+                f"Silverline already runs on {self.data_dir}; stop it first (Ctrl-C in its terminal)"
+            ) from error
+
+    def _start(self, name: str, restarts: int = 0) -> None:
+        health = (
+            self.children[name].health_port if name in self.children else free_port("127.0.0.1", 0)
+        )
+        command = [sys.executable, "-m", "app.cli", name]
+        process = spawn(command, env=self.environment(health))
+        self.children[name] = _Child(name, process, health, restarts=restarts)
+
+    async def _wait_port(self, name: str, port: int, seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                self._check_alive(name, deadline, "does not listen")
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
+
+    async def _wait_ready(self, child: _Child, seconds: float = 45.0) -> None:
+        port = self.web_port if child.name == "web" else child.health_port
+        deadline = time.monotonic() + seconds
+        said = "does not answer"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                try:
+                    answer = await client.get(f"http://127.0.0.1:{port}/readyz", timeout=2)
+                    if answer.status_code == 200:
+                        return
+                    said = answer.text
+                except httpx.HTTPError:
+                    pass
+                self._check_alive(child.name, deadline, said)
+                await asyncio.sleep(0.05)
+
+    def _check_alive(self, name: str, deadline: float, said: str) -> None:
+        code = self.children[name].process.poll()
+        if code is not None:
+            raise EmbeddedError(f"{name} ended with {code} while starting; its messages are above")
+        if time.monotonic() > deadline:
+            raise EmbeddedError(f"{name} is not ready: {said}")

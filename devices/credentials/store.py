@@ -1,0 +1,70 @@
+"""SQL of device credentials."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from kernel.db import Tx, execute, fetch_one, fetch_value
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCredential:
+    """The live credential of a user name, with what is needed to judge it."""
+
+    device_no: int
+    device_id: str
+    profile: str
+    state: str
+    secret_hash: bytes
+
+
+async def live_credential(tx: Tx, username: str) -> LiveCredential | None:
+    """Return the credential that is not revoked, or None."""
+    return await fetch_one(
+        tx,
+        LiveCredential,
+        "SELECT c.device_no, d.id AS device_id, d.profile, d.state, c.secret_hash"
+        " FROM device_credential c JOIN device d ON d.no = c.device_no"
+        " WHERE c.username = %s AND c.revoked_at IS NULL",
+        (username,),
+    )
+
+
+async def device_id_of(tx: Tx, device_no: int) -> str | None:
+    """Return the id of a device that is not retired."""
+    found: str | None = await fetch_value(
+        tx, "SELECT id FROM device WHERE no = %s AND state <> 'retired' FOR UPDATE", (device_no,)
+    )
+    return found
+
+
+async def revoke(tx: Tx, device_no: int, now: datetime) -> int:
+    """End every live credential of the device and tell the brokers when this commits."""
+    ended = await execute(
+        tx,
+        "UPDATE device_credential SET revoked_at = %s WHERE device_no = %s AND revoked_at IS NULL",
+        (now, device_no),
+    )
+    if ended:
+        await tx.execute(
+            "SELECT pg_notify('credential', id) FROM device WHERE no = %s", (device_no,)
+        )
+    return ended
+
+
+async def insert(
+    tx: Tx,
+    credential_id: uuid.UUID,
+    device_no: int,
+    username: str,
+    secret_hash: bytes,
+    now: datetime,
+    created_by: uuid.UUID | None,
+) -> None:
+    """Keep a credential."""
+    await execute(
+        tx,
+        "INSERT INTO device_credential (id, device_no, username, secret_hash, created_at, created_by)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (credential_id, device_no, username, secret_hash, now, created_by),
+    )
