@@ -21,16 +21,15 @@ CREATE TABLE user_account (
     division       text NOT NULL CHECK (division ~ '^[0-9]{0,12}$'),
     locale         text NOT NULL DEFAULT 'zh' CHECK (locale IN ('zh', 'en')),
     theme          text NOT NULL DEFAULT 'auto' CHECK (theme IN ('auto', 'light', 'dark')),
-    text_size      text NOT NULL DEFAULT 'normal' CHECK (text_size IN ('normal', 'large')),
+    text_size      text NOT NULL DEFAULT 'normal' CHECK (text_size IN ('normal', 'medium', 'large')),
     on_duty        boolean NOT NULL DEFAULT false,
-    failed_logins  integer NOT NULL DEFAULT 0,
-    locked_until   timestamptz,
     must_change_password boolean NOT NULL DEFAULT false,
     disabled_at    timestamptz,
     created_at     timestamptz NOT NULL,
     version        integer NOT NULL DEFAULT 1
 );
 CREATE UNIQUE INDEX user_account_username ON user_account (lower(username));
+CREATE INDEX user_account_division ON user_account (division text_pattern_ops);
 
 -- Server-side sessions; only the SHA-256 of the cookie's token is kept.
 CREATE TABLE user_session (
@@ -46,7 +45,7 @@ CREATE TABLE user_session (
 CREATE INDEX user_session_user ON user_session (user_id);
 CREATE INDEX user_session_expires ON user_session (expires_at);
 
--- Attempts to log in, for the rate limit by address and by name.
+-- Attempts to log in, for the rate limit by address (IPv6: its /64 network).
 CREATE TABLE login_attempt (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at         timestamptz NOT NULL,
@@ -57,9 +56,19 @@ CREATE TABLE login_attempt (
 CREATE INDEX login_attempt_ip ON login_attempt (client_ip, at);
 CREATE INDEX login_attempt_at ON login_attempt (at);
 
--- Hash-chained audit log. `seq` has no gaps: it is taken under the head's row lock.
+-- Failures in a row by lower-case name, known or not: a lock-out must not tell which names exist.
+CREATE TABLE login_lock (
+    username         text PRIMARY KEY,
+    failures         integer NOT NULL,
+    last_attempt_at  timestamptz NOT NULL,
+    locked_until     timestamptz
+);
+CREATE INDEX login_lock_at ON login_lock (last_attempt_at);
+
+-- Hash-chained audit log (kernel/audit.py). `detail` is json and not jsonb: its text is part of the
+-- hash and must come back byte for byte. `seq` has no gaps: it is taken under the head's row lock.
 CREATE TABLE audit_log (
-    seq           bigint PRIMARY KEY,
+    seq           bigint PRIMARY KEY CHECK (seq > 0),
     at            timestamptz NOT NULL,
     actor_id      uuid,
     actor_name    text NOT NULL,
@@ -67,18 +76,65 @@ CREATE TABLE audit_log (
     subject_type  text NOT NULL,
     subject_id    text NOT NULL,
     division      text NOT NULL DEFAULT '',
-    detail        jsonb NOT NULL DEFAULT '{}',
+    detail        json NOT NULL DEFAULT '{}',
     prev_hash     bytea NOT NULL,
     hash          bytea NOT NULL
 );
 CREATE INDEX audit_log_subject ON audit_log (subject_type, subject_id, seq DESC);
 CREATE INDEX audit_log_actor ON audit_log (actor_id, seq DESC);
+CREATE INDEX audit_log_action ON audit_log (action text_pattern_ops, seq DESC);
+CREATE INDEX audit_log_at ON audit_log (at);
 CREATE TABLE audit_head (
     only_row  boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     seq       bigint NOT NULL,
     hash      bytea NOT NULL
 );
 INSERT INTO audit_head (seq, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
+
+-- What a transaction has to say; chained by the deferred trigger when the transaction commits.
+CREATE TABLE audit_pending (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at            timestamptz NOT NULL,
+    actor_id      uuid,
+    actor_name    text NOT NULL,
+    action        text NOT NULL,
+    subject_type  text NOT NULL,
+    subject_id    text NOT NULL,
+    division      text NOT NULL,
+    detail        json NOT NULL,
+    content_hash  bytea NOT NULL
+);
+
+-- Deferred to the commit: the head's lock is then the last that a transaction takes, so it is held
+-- for one commit only and can never be half of a deadlock.
+CREATE FUNCTION audit_chain() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    head audit_head;
+    chained bytea;
+BEGIN
+    SELECT * INTO STRICT head FROM audit_head FOR UPDATE;
+    chained := sha256(head.hash || int8send(head.seq + 1) || NEW.content_hash);
+    INSERT INTO audit_log (seq, at, actor_id, actor_name, action, subject_type, subject_id,
+                           division, detail, prev_hash, hash)
+    VALUES (head.seq + 1, NEW.at, NEW.actor_id, NEW.actor_name, NEW.action, NEW.subject_type,
+            NEW.subject_id, NEW.division, NEW.detail, head.hash, chained);
+    UPDATE audit_head SET seq = head.seq + 1, hash = chained;
+    DELETE FROM audit_pending WHERE id = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER audit_pending_chain AFTER INSERT ON audit_pending
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION audit_chain();
+
+CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE ON audit_log
+    FOR EACH ROW EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_head_kept BEFORE DELETE ON audit_head
+    FOR EACH ROW EXECUTE FUNCTION audit_refuse();
 
 -- Effects that leave the system. Workers take rows WHERE done_at IS NULL AND dead_at IS NULL,
 -- never "id > last": transactions commit out of order.
