@@ -1,0 +1,60 @@
+// Native dialogs and the question before something that cannot be undone.
+//
+//   <button data-opens="dialog-id">      opens it (focus goes to its first field)
+//   <button data-closes>                 closes the dialog around it
+//   <button data-confirm="确定…？">       asks first, then does what it would have done
+import { byId, make } from "./dom";
+import { t } from "./words";
+
+const confirmed = new WeakSet<HTMLElement>();
+
+function ask(question: string, verb: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const yes = make("button", { type: "submit", value: "yes", class: "btn btn-primary", "data-key": "y" }, make("kbd", {}, "Y"), verb);
+    const no = make("button", { type: "submit", value: "no", class: "btn btn-quiet", "data-key": "n" }, make("kbd", {}, "N"), t("不，返回"));
+    const title = make("h2", { id: "confirm-title" }, question);
+    const dialog = make(
+      "dialog",
+      { "aria-labelledby": "confirm-title", "data-confirm-dialog": "" },
+      make("form", { method: "dialog", "hx-boost": "false" }, make("div", { class: "dialog-body" }, title), make("div", { class: "dialog-foot" }, no, yes)),
+    );
+    dialog.addEventListener("close", () => {
+      resolve(dialog.returnValue === "yes");
+      dialog.remove();
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    no.focus();
+  });
+}
+
+async function onConfirm(element: HTMLElement): Promise<void> {
+  const question = element.dataset["confirm"] ?? "";
+  const verb = element.dataset["confirmVerb"] ?? t("是，继续");
+  if (!(await ask(question, verb))) return;
+  confirmed.add(element);
+  element.click();
+  confirmed.delete(element);
+}
+
+export function startDialogs(): void {
+  document.addEventListener(
+    "click",
+    (event) => {
+      const element = (event.target as Element).closest<HTMLElement>("[data-confirm]");
+      if (!element || confirmed.has(element)) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      void onConfirm(element);
+    },
+    { capture: true },
+  );
+  document.addEventListener("click", (event) => {
+    const target = event.target as Element;
+    const opener = target.closest<HTMLElement>("[data-opens]");
+    const dialog = byId(opener?.dataset["opens"] ?? "") as HTMLDialogElement | null;
+    if (dialog && !dialog.open) dialog.showModal();
+    target.closest("[data-closes]")?.closest("dialog")?.close();
+    if (target instanceof HTMLDialogElement && target.hasAttribute("data-light")) target.close();
+  });
+}

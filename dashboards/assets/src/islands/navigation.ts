@@ -1,0 +1,82 @@
+// Navigation inside the shell: links and forms load by htmx into #main; the shell stays.
+//
+// Answers hold `<div id="page" data-section="elders">`. After a change of page the focus goes to its
+// h1, the rail and the queue show where we are, and the title is the page's.
+import { byId } from "./dom";
+
+type SwapDetail = {
+  xhr: XMLHttpRequest;
+  target: HTMLElement;
+  boosted?: boolean;
+  shouldSwap: boolean;
+  isError: boolean;
+  selectOverride: string | null;
+  requestConfig: { boosted?: boolean; verb: string };
+};
+type ConfigDetail = { boosted?: boolean; headers: Record<string, string>; target: HTMLElement };
+
+function markPlace(): void {
+  const section = document.querySelector<HTMLElement>("#page")?.dataset["section"];
+  for (const link of document.querySelectorAll<HTMLElement>(".rail [data-section]")) {
+    if (link.dataset["section"] === section) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  markQueue();
+}
+
+/** The queue's item whose page is open. */
+export function markQueue(): void {
+  for (const item of document.querySelectorAll<HTMLAnchorElement>("#queue [data-queue-item]")) {
+    if (new URL(item.href, location.href).pathname === location.pathname) item.setAttribute("aria-current", "true");
+    else item.removeAttribute("aria-current");
+  }
+}
+
+function focusHeading(): void {
+  const heading = document.querySelector<HTMLElement>("#page h1");
+  if (!heading || document.querySelector("#page .error-summary")) return;
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
+}
+
+function beforeSwap(event: Event): void {
+  const detail = (event as CustomEvent<SwapDetail>).detail;
+  const main = byId("main");
+  if (!main || !detail.requestConfig.boosted || detail.target !== document.body) return;
+  // A login page has no #page: the session is over, so the whole document goes there.
+  if (!/id="page"/.test(detail.xhr.responseText)) {
+    detail.shouldSwap = false;
+    if (detail.xhr.status < 400) location.assign(detail.xhr.responseURL || location.href);
+    return;
+  }
+  detail.target = main;
+  detail.selectOverride = "#page";
+  const readable = detail.requestConfig.verb === "get" || detail.xhr.status === 422;
+  if (detail.xhr.status >= 400 && readable) {
+    detail.shouldSwap = true;
+    detail.isError = false;
+  }
+}
+
+export function startNavigation(): void {
+  document.addEventListener("htmx:configRequest", (event) => {
+    const detail = (event as CustomEvent<ConfigDetail>).detail;
+    if (detail.boosted && detail.target === document.body && byId("main")) detail.headers["HX-Target"] = "main";
+  });
+  document.addEventListener("htmx:beforeSwap", beforeSwap);
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if ((event as CustomEvent<ConfigDetail>).detail.boosted) document.documentElement.dataset["loading"] = "";
+  });
+  document.addEventListener("htmx:afterRequest", () => delete document.documentElement.dataset["loading"]);
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if ((event.target as Element).id !== "main") return;
+    markPlace();
+    focusHeading();
+  });
+  document.addEventListener("htmx:pushedIntoHistory", markPlace);
+  document.addEventListener("htmx:historyRestore", () => {
+    markPlace();
+    focusHeading();
+  });
+  markPlace();
+}

@@ -1,0 +1,1 @@
+"""The look of every page: environment, filters, words and macros."""

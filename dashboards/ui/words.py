@@ -1,0 +1,193 @@
+"""The words for codes: one Chinese label for each value of each enumeration that people see.
+
+A code without a label is shown as it is rather than breaking an incident page; the tests compare
+these tables with the enumerations.
+"""
+
+from collections.abc import Mapping
+
+from dashboards.ui.i18n import N_, Translator
+
+SEVERITY = {
+    "critical": N_("紧急"),
+    "major": N_("重要"),
+    "minor": N_("一般"),
+    "technical": N_("技术"),
+}
+
+ALARM_KIND = {
+    "sos": N_("求助"),
+    "fall": N_("跌倒"),
+    "smoke": N_("烟雾"),
+    "gas": N_("燃气泄漏"),
+    "water_leak": N_("漏水"),
+    "heart_rate_high": N_("心率过高"),
+    "heart_rate_low": N_("心率过低"),
+    "spo2_low": N_("血氧过低"),
+    "blood_pressure_high": N_("血压过高"),
+    "blood_pressure_low": N_("血压过低"),
+    "body_temperature_high": N_("体温过高"),
+    "body_temperature_low": N_("体温过低"),
+    "respiratory_rate_high": N_("呼吸过快"),
+    "respiratory_rate_low": N_("呼吸过慢"),
+    "glucose_high": N_("血糖过高"),
+    "glucose_low": N_("血糖过低"),
+    "door_open": N_("门长时间未关"),
+    "inactivity": N_("长时间无活动"),
+    "bed_exit": N_("离床未归"),
+    "geofence_exit": N_("离开安全区域"),
+    "taken_off": N_("设备被摘下"),
+    "device_offline": N_("设备离线"),
+    "low_battery": N_("电量低"),
+    "tamper": N_("设备被拆动"),
+}
+
+INCIDENT_STATUS = {
+    "open": N_("待处置"),
+    "acknowledged": N_("已接警"),
+    "dispatched": N_("已派人"),
+    "on_scene": N_("已到场"),
+    "resolved": N_("已结案"),
+}
+
+RESOLUTION = {
+    "founded": N_("属实"),
+    "unfounded": N_("误报"),
+    "cancelled": N_("取消"),
+    "test": N_("测试"),
+}
+
+DISPATCH_STATUS = {
+    "assigned": N_("已通知"),
+    "sent": N_("已通知"),
+    "accepted": N_("已接受"),
+    "declined": N_("不能前往"),
+    "en_route": N_("在路上"),
+    "arrived": N_("已到达"),
+    "done": N_("已完成"),
+    "cancelled": N_("已取消"),
+}
+
+SEX = {"male": N_("男"), "female": N_("女"), "unknown": N_("性别不详")}
+
+LIVING_SITUATION = {
+    "alone": N_("独居"),
+    "couple": N_("与配偶同住"),
+    "with_spouse": N_("与配偶同住"),
+    "with_children": N_("与子女同住"),
+    "with_family": N_("与家人同住"),
+    "with_carer": N_("与照护员同住"),
+    "institution": N_("住养老机构"),
+    "other": N_("其他居住情况"),
+    "unknown": N_("居住情况不详"),
+}
+
+RELATION = {
+    "spouse": N_("配偶"),
+    "son": N_("儿子"),
+    "daughter": N_("女儿"),
+    "child": N_("子女"),
+    "grandchild": N_("孙辈"),
+    "sibling": N_("兄弟姐妹"),
+    "relative": N_("亲属"),
+    "neighbour": N_("邻居"),
+    "friend": N_("朋友"),
+    "carer": N_("照护员"),
+    "community": N_("社区工作人员"),
+    "guardian": N_("监护人"),
+    "doctor": N_("家庭医生"),
+    "other": N_("其他关系"),
+}
+
+ROLE = {
+    "operator": N_("坐席"),
+    "supervisor": N_("值班长"),
+    "responder": N_("处置人员"),
+    "subsidy_officer": N_("补贴经办"),
+    "subsidy_reviewer": N_("补贴复核"),
+    "care_manager": N_("照护管理"),
+    "device_technician": N_("设备技术员"),
+    "administrator": N_("管理员"),
+    "auditor": N_("审计员"),
+}
+
+DEVICE_STATUS = {
+    "stock": N_("在库"),
+    "bound": N_("已绑定"),
+    "faulty": N_("故障"),
+    "retired": N_("已报废"),
+}
+
+CONNECTION = {
+    "online": N_("在线"),
+    "offline": N_("离线"),
+    "never": N_("从未上线"),
+    "unknown": N_("状态不详"),
+}
+
+DUTY = {"on_duty": N_("在岗"), "off_duty": N_("下班"), "busy": N_("处置中"), "break": N_("休息")}
+
+METRIC = {
+    "heart_rate": N_("心率"),
+    "spo2": N_("血氧"),
+    "bp_systolic": N_("收缩压"),
+    "bp_diastolic": N_("舒张压"),
+    "blood_pressure": N_("血压"),
+    "body_temperature": N_("体温"),
+    "respiratory_rate": N_("呼吸"),
+    "glucose": N_("血糖"),
+    "weight": N_("体重"),
+    "steps": N_("步数"),
+    "battery": N_("电量"),
+    "ambient_temperature": N_("室温"),
+    "humidity": N_("湿度"),
+    "signal": N_("信号"),
+}
+
+METRIC_UNIT = {
+    "heart_rate": N_("次/分"),
+    "spo2": "%",
+    "bp_systolic": "mmHg",
+    "bp_diastolic": "mmHg",
+    "blood_pressure": "mmHg",
+    "body_temperature": "°C",
+    "respiratory_rate": N_("次/分"),
+    "glucose": "mmol/L",
+    "weight": "kg",
+    "steps": N_("步"),
+    "battery": "%",
+    "ambient_temperature": "°C",
+    "humidity": "%",
+    "signal": "dBm",
+}
+
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "severity": SEVERITY,
+    "alarm_kind": ALARM_KIND,
+    "incident_status": INCIDENT_STATUS,
+    "resolution": RESOLUTION,
+    "dispatch_status": DISPATCH_STATUS,
+    "sex": SEX,
+    "living_situation": LIVING_SITUATION,
+    "relation": RELATION,
+    "role": ROLE,
+    "device_status": DEVICE_STATUS,
+    "connection": CONNECTION,
+    "duty": DUTY,
+    "metric": METRIC,
+    "metric_unit": METRIC_UNIT,
+}
+
+
+def word(code: str, group: str, tr: Translator) -> str:
+    """Return the label of a code in the translator's language.
+
+    Raises KeyError for a group that does not exist; an unknown code is returned as it is.
+    """
+    label = GROUPS[group].get(str(code))
+    return tr.gettext(label) if label else str(code)
+
+
+def options(group: str, tr: Translator) -> list[tuple[str, str]]:
+    """Return (code, label) pairs of a group for a select."""
+    return [(code, tr.gettext(label)) for code, label in GROUPS[group].items()]
