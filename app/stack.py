@@ -22,8 +22,8 @@ import structlog
 from app.embedded.children import EmbeddedError, spawn
 from app.embedded.postgres import EmbeddedPostgres
 from app.secrets import EmbeddedSecrets, load_or_make
-from kernel.divisions import load_divisions
 from kernel.db import Database
+from kernel.divisions import load_divisions
 from kernel.migrate import migrate
 
 log = structlog.get_logger(__name__)
@@ -88,7 +88,7 @@ class Stack:
     async def start_database(self) -> None:
         """Start PostgreSQL and bring the schema up to date."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._take_lock()
+        self._lock = _lock_folder(self.data_dir)
         self.secrets = load_or_make(self.data_dir / "secrets.json")
         self._progress("数据库启动中 · starting PostgreSQL")
         await asyncio.to_thread(self.postgres.start)
@@ -190,14 +190,10 @@ class Stack:
             )
         return port
 
-    def _take_lock(self) -> None:
-        self._lock = (self.data_dir / "lock").open("w", encoding="utf-8")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise EmbeddedError(
-                f"Silverline already runs on {self.data_dir}; stop it first (Ctrl-C in its terminal)"
-            ) from error
+    @staticmethod
+    def check_unused(data_dir: Path) -> None:
+        """Raise EmbeddedError when another supervisor runs on the folder."""
+        _lock_folder(data_dir).close()
 
     def _start(self, name: str, restarts: int = 0) -> None:
         health = (
@@ -241,3 +237,16 @@ class Stack:
             raise EmbeddedError(f"{name} ended with {code} while starting; its messages are above")
         if time.monotonic() > deadline:
             raise EmbeddedError(f"{name} is not ready: {said}")
+
+
+def _lock_folder(data_dir: Path) -> IO[str]:
+    """Hold the folder until the file is closed: two supervisors would fight over one database."""
+    lock = (data_dir / "lock").open("w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise EmbeddedError(
+            f"Silverline already runs on {data_dir}; stop it first (Ctrl-C in its terminal)"
+        ) from error
+    return lock

@@ -1,4 +1,4 @@
-"""Personal data at rest: AES-256-GCM boxes per purpose, blind indexes by HMAC, masks for the screen.
+"""Personal data at rest: AES-256-GCM boxes per purpose, blind indexes by HMAC, screen masks.
 
 A box is `version(1) | key id(1) | nonce(12) | ciphertext+tag`, with the purpose as associated data,
 so that a box moved to another column does not open. Keys are derived from a master key by HKDF.

@@ -49,7 +49,7 @@ class Database:
     async def open(
         cls, url: str | DatabaseSettings, *, min_size: int = 1, max_size: int = 8, wait: bool = True
     ) -> "Database":
-        """Open a pool. Raises psycopg_pool.PoolTimeout when `wait` and no server answers in time."""
+        """Open a pool. Raises PoolTimeout when `wait` and no server answers."""
         settings = (
             url
             if isinstance(url, DatabaseSettings)

@@ -55,7 +55,8 @@ async def insert_due(db: Database, job: Job, now: datetime) -> bool:
     async with db.transaction() as tx:
         added = await execute(
             tx,
-            "INSERT INTO job_run (job, due_at) VALUES (%s, %s) ON CONFLICT (job, due_at) DO NOTHING",
+            "INSERT INTO job_run (job, due_at) VALUES (%s, %s)"
+            " ON CONFLICT (job, due_at) DO NOTHING",
             (job.name, due_at(now, job.every_seconds)),
         )
         await tx.execute("SELECT pg_notify('job', %s)", (job.name,))

@@ -28,7 +28,7 @@ _subscribers = Gauge("silverline_live_subscribers", "Browsers on the live feed o
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """`event` names what happened, `division` is the 12-digit code of its place ("" for everyone)."""
+    """`event` names what happened; `division` is the 12-digit code of its place, "" is all."""
 
     event: str
     division: str = ""

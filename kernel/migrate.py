@@ -39,7 +39,7 @@ class Migration:
 
 
 def load_migrations(package: str = "migrations") -> list[Migration]:
-    """Return the files of the package in order. Raises MigrationError on a bad or doubled number."""
+    """Return the files in order. Raises MigrationError on a bad or doubled number."""
     found: dict[str, Migration] = {}
     for entry in sorted(resources.files(package).iterdir(), key=lambda e: e.name):
         if not entry.name.endswith(".sql"):
@@ -85,7 +85,8 @@ async def pending(conn: Tx) -> list[str]:
 async def _applied(conn: Tx) -> dict[str, str]:
     await conn.execute(
         "CREATE TABLE IF NOT EXISTS schema_migration ("
-        "name text PRIMARY KEY, digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        "name text PRIMARY KEY, digest text NOT NULL,"
+        " applied_at timestamptz NOT NULL DEFAULT now())"
     )
     rows = await (await conn.execute("SELECT name, digest FROM schema_migration")).fetchall()
     return dict(rows)

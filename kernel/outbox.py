@@ -81,7 +81,7 @@ async def enqueue(
 
 
 def backoff_seconds(attempts: int) -> float:
-    """Return the pause after the given number of failed attempts: 1, 2, 4 … seconds, at most 600."""
+    """Return the pause after that many failed attempts: 1, 2, 4 … seconds, at most 600."""
     return float(min(600, 2 ** max(0, attempts - 1)))
 
 
@@ -173,7 +173,7 @@ class OutboxWorker:
         except PermanentFailure as error:
             await self._fail(item, error, dead=True)
         # A handler is somebody else's code: whatever it raises is kept on the row and retried.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             await self._fail(item, error, dead=item.attempts >= MAX_ATTEMPTS)
         else:
             async with self._db.transaction() as tx:

@@ -1,1 +1,1 @@
-"""What `silverline up` brings along, so that nothing has to be installed: PostgreSQL and a broker."""
+"""What `silverline up` brings along so that nothing has to be installed: PostgreSQL, a broker."""

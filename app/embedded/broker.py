@@ -57,7 +57,7 @@ class KeepingHandler(BrokerProtocolHandler):
         retain: bool,
         ack_timeout: int | None = None,
     ) -> OutgoingApplicationMessage:
-        """Send and wait for the acknowledgement; what cannot be sent waits for the next connection."""
+        """Send and wait for the answer; what cannot be sent waits for the next connection."""
         session = self.session
         if qos != QOS_1 or session is None or session.clean_session:
             return await super().mqtt_publish(topic, data, qos, retain, ack_timeout)
@@ -209,7 +209,7 @@ class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
 
 
 class EmbeddedBroker:
-    """The broker of `silverline up`; one asyncio server on loopback unless the settings say else."""
+    """The broker of `silverline up`: one asyncio server, on loopback unless told otherwise."""
 
     def __init__(self, settings: BrokerSettings, database_url: str) -> None:
         self._settings = settings

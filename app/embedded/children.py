@@ -95,5 +95,6 @@ def spawn(
         stdin=subprocess.DEVNULL,
         env=dict(env) if env is not None else None,
         start_new_session=True,
-        preexec_fn=_die_with_parent,
+        # Only prctl runs between fork and exec: nothing there takes a lock.
+        preexec_fn=_die_with_parent,  # noqa: PLW1509
     )

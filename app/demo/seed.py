@@ -1,0 +1,118 @@
+"""Fills a fresh database with the demonstration: people, elders, homes, devices, responders."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from care.elders.demo import SeededElder, seed_elders
+from hotline.demo import seed_responders
+
+from app.demo.fleet import PlannedDevice, plan_fleet
+from app.secrets import write_private
+from devices.credentials import service as credentials
+from devices.registry import service as registry
+from kernel.auth import service as auth
+from kernel.auth.model import SYSTEM, Role
+from kernel.crypto import FieldCipher
+from kernel.db import Database, Tx, fetch_value
+
+CITY = "1501"
+SEED = 20260305
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A demonstration account with its password, which lies in a private file beside the data."""
+
+    username: str
+    name: str
+    role: str
+    division: str
+    password: str
+
+
+ACCOUNTS: tuple[tuple[str, str, tuple[Role, ...], str], ...] = (
+    ("wangfang", "王芳", (Role.OPERATOR,), CITY),
+    ("zhaomin", "赵敏", (Role.OPERATOR,), CITY),
+    ("lijianguo", "李建国", (Role.SUPERVISOR,), CITY),
+    ("batu", "巴图", (Role.DEVICE_TECHNICIAN,), CITY),
+    ("sunli", "孙丽", (Role.CARE_MANAGER,), CITY),
+    ("admin", "系统管理员", (Role.ADMINISTRATOR,), ""),
+    ("audit", "审计员", (Role.AUDITOR,), ""),
+)
+
+
+async def seed_demo(
+    db: Database, cipher: FieldCipher, data_dir: Path, devices: int, now: datetime
+) -> list[Account]:
+    """Fill the database once; a second call only reads the accounts again.
+
+    Writes `devices.json` (what the simulator logs in with) and `accounts.json`, both mode 0600.
+    """
+    accounts_file = data_dir / "accounts.json"
+    async with db.transaction() as tx:
+        seeded = await fetch_value(
+            tx, "SELECT count(*) FROM user_account WHERE username = 'wangfang'"
+        )
+        if seeded and accounts_file.exists():
+            return [Account(**entry) for entry in json.loads(accounts_file.read_text("utf-8"))]
+        accounts = await _accounts(tx, now)
+        planned = plan_fleet(devices)
+        homes = max(p.home for p in planned) + 1
+        elders = await seed_elders(tx, cipher, homes, now, SEED)
+        await seed_responders(tx, cipher, now)
+        entries = [await _device(tx, p, elders[p.home], now) for p in planned]
+    write_private(data_dir / "devices.json", json.dumps(entries, ensure_ascii=False, indent=1))
+    write_private(
+        accounts_file, json.dumps([asdict(a) for a in accounts], ensure_ascii=False, indent=1)
+    )
+    return accounts
+
+
+async def _accounts(tx: Tx, now: datetime) -> list[Account]:
+    accounts = []
+    for username, name, roles, division in ACCOUNTS:
+        password = f"{username[:4]}-{secrets.token_hex(4)}"
+        await auth.create_user(
+            tx,
+            username=username,
+            display_name=name,
+            roles=frozenset(roles),
+            division=division,
+            password=password,
+            must_change_password=False,
+            actor=SYSTEM,
+            now=now,
+        )
+        accounts.append(Account(username, name, roles[0].value, division, password))
+    return accounts
+
+
+async def _device(
+    tx: Tx, planned: PlannedDevice, elder: SeededElder, now: datetime
+) -> dict[str, object]:
+    device = await registry.register(
+        tx,
+        device_id=planned.device_id,
+        profile=planned.profile,
+        division_code=elder.division_code,
+        actor=SYSTEM,
+        now=now,
+    )
+    if planned.imei:
+        # The watch speaks under the last ten digits of its IMEI.
+        await registry.add_alias(tx, device.no, "setracker", planned.imei[-10:])
+    await registry.bind(tx, device.no, elder.id, planned.room, actor=SYSTEM, now=now)
+    secret = await credentials.issue(tx, device.no, now=now)
+    return {
+        "device_id": planned.device_id,
+        "username": secret.username,
+        "password": secret.password,
+        "profile": planned.profile,
+        "type": planned.type,
+        "imei": planned.imei,
+        "lat": elder.lat,
+        "lon": elder.lon,
+    }

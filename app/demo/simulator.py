@@ -1,0 +1,68 @@
+"""Runs `firmware-sim` as a child: it knows us only by the wire."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.embedded.children import EmbeddedError, spawn
+
+FIRMWARE_SIM = Path(__file__).parent.parent.parent / "firmware-sim"
+
+
+@dataclass(frozen=True, slots=True)
+class SentAlarm:
+    """An alarm as the device recorded it; `at_ms` is Unix milliseconds of the moment of sending."""
+
+    device: str
+    seq: int
+    kind: str
+    at_ms: float
+
+
+class Simulator:
+    """One run of the simulator with its report and its alarm log."""
+
+    def __init__(self, folder: Path, mqtt_port: int, watch_port: int) -> None:
+        self._credentials = folder / "devices.json"
+        self._report = folder / "report.json"
+        self._alarms = folder / "alarms.jsonl"
+        self._mqtt_port, self._watch_port = mqtt_port, watch_port
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, scenario: str, devices: int, seconds: float | None, seed: int = 1) -> None:
+        """Begin to publish. Raises EmbeddedError when this checkout has no simulator."""
+        if not FIRMWARE_SIM.is_dir():
+            raise EmbeddedError(
+                "firmware-sim is missing: the demonstration needs the whole checkout"
+            )
+        for stale in (self._report, self._alarms):
+            stale.unlink(missing_ok=True)
+        command = [
+            sys.executable, str(FIRMWARE_SIM), "--scenario", scenario, "--devices", str(devices),
+            "--broker", f"127.0.0.1:{self._mqtt_port}", "--tcp", f"127.0.0.1:{self._watch_port}",
+            "--credentials", str(self._credentials), "--report", str(self._report),
+            "--alarm-log", str(self._alarms), "--seed", str(seed),
+        ]  # fmt: skip
+        if seconds is not None:
+            command += ["--seconds", str(seconds)]
+        self.process = spawn(command, log=subprocess.DEVNULL)
+
+    def alarms(self) -> list[SentAlarm]:
+        """Return the active alarms that were sent until now."""
+        if not self._alarms.exists():
+            return []
+        lines = self._alarms.read_text("utf-8").splitlines()
+        entries = [json.loads(line) for line in lines if line.strip()]
+        return [
+            SentAlarm(e["device"], e["seq"], e["kind"], e["at_ms"])
+            for e in entries
+            if e.get("active", True)
+        ]
+
+    def report(self) -> dict[str, Any]:
+        """Return the report of a run that has ended."""
+        report: dict[str, Any] = json.loads(self._report.read_text("utf-8"))
+        return report

@@ -1,0 +1,147 @@
+"""What a headless run came to: counted from the database and from the clients' own records."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.demo.operator import Rung
+from app.demo.simulator import SentAlarm
+from kernel.db import Database, fetch_tuples, fetch_value
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds from the device's sending to the operator's browser; None without alarms."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The last line of a headless run."""
+
+    devices: int
+    messages_published: int
+    messages_ingested: int
+    readings_published: int
+    readings_stored: int
+    duplicates: int
+    lost: int
+    dead_letters: int
+    alarms_published: int
+    incidents_opened: int
+    incidents_resolved: int
+    alarm_to_operator_ms: Latency
+    storage_mode: str
+    broker: str
+
+    @property
+    def clean(self) -> bool:
+        """True when nothing was lost, doubled or left open, and alarms did ring."""
+        return (
+            self.lost == 0
+            and self.duplicates == 0
+            and self.incidents_opened == self.incidents_resolved
+            and self.messages_published > 0
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain values for JSON."""
+        return asdict(self)
+
+
+def latency(milliseconds: Sequence[float]) -> Latency:
+    """Return nearest-rank percentiles, rounded to a tenth of a millisecond."""
+    if not milliseconds:
+        return Latency(None, None, None, None)
+    ordered = sorted(milliseconds)
+
+    def rank(share: float) -> float:
+        return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 1)
+
+    return Latency(rank(0.50), rank(0.95), rank(0.99), rank(1.0))
+
+
+async def count(
+    db: Database,
+    report: Mapping[str, Any],
+    sent: Sequence[SentAlarm],
+    rung: Sequence[Rung],
+    *,
+    storage_mode: str,
+    broker: str,
+) -> Tally:
+    """Compare what the devices say they sent with what is stored, device by device."""
+    published: Mapping[str, Mapping[str, int]] = report["by_device"]
+    async with db.connection() as conn:
+        stored_messages = dict(
+            await fetch_tuples(
+                conn,
+                "SELECT d.id, count(*) FROM ingest_message m JOIN device d ON d.no = m.device_no"
+                " GROUP BY 1",
+            )
+        )
+        stored_readings = dict(
+            await fetch_tuples(
+                conn,
+                "SELECT d.id, count(*)"
+                " FROM (SELECT DISTINCT device_no, metric, time FROM reading) r"
+                " JOIN device d ON d.no = r.device_no GROUP BY 1",
+            )
+        )
+        rows = await fetch_value(conn, "SELECT count(*) FROM reading")
+        dead = await fetch_value(conn, "SELECT coalesce(sum(occurrences), 0) FROM dead_letter")
+        opened = await fetch_value(conn, "SELECT count(*) FROM incident")
+        resolved = await fetch_value(
+            conn, "SELECT count(*) FROM incident WHERE status = 'resolved'"
+        )
+        times = await _latencies(conn, sent, rung)
+    lost = sum(
+        max(0, of["messages"] - stored_messages.get(device, 0))
+        + max(0, of["readings"] - stored_readings.get(device, 0))
+        for device, of in published.items()
+    )
+    return Tally(
+        devices=int(report["devices"]),
+        messages_published=int(report["messages_published"]),
+        messages_ingested=sum(stored_messages.values()),
+        readings_published=int(report["readings_published"]),
+        readings_stored=int(rows),
+        duplicates=int(rows) - sum(stored_readings.values()),
+        lost=lost,
+        dead_letters=int(dead),
+        alarms_published=int(report["alarms_published"]),
+        incidents_opened=int(opened),
+        incidents_resolved=int(resolved),
+        alarm_to_operator_ms=latency(times),
+        storage_mode=storage_mode,
+        broker=broker,
+    )
+
+
+async def _latencies(conn: Any, sent: Sequence[SentAlarm], rung: Sequence[Rung]) -> list[float]:
+    """Match each ring with the alarm behind it: by the device's own record, else by its time."""
+    sent_at = {(alarm.device, alarm.seq): alarm.at_ms for alarm in sent}
+    rows = await fetch_tuples(
+        conn,
+        "SELECT a.incident_id::text,"
+        " row_number() OVER (PARTITION BY a.incident_id ORDER BY a.at, a.id),"
+        " d.id, al.seq, extract(epoch FROM al.device_time) * 1000"
+        " FROM incident_activation a JOIN alarm al ON al.id = a.alarm_id"
+        " LEFT JOIN device d ON d.no = al.device_no",
+    )
+    first_heard: dict[tuple[str, int], float] = {}
+    for ring in rung:
+        key = (ring.incident_id, ring.activation)
+        first_heard[key] = min(ring.at_ms, first_heard.get(key, math.inf))
+    times = []
+    for incident_id, number, device, seq, device_ms in rows:
+        began = sent_at.get((device, seq)) or (float(device_ms) if device_ms else None)
+        heard = first_heard.get((incident_id, int(number)))
+        if began is not None and heard is not None:
+            times.append(heard - began)
+    return times

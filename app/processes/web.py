@@ -1,0 +1,37 @@
+"""Pages, JSON and the live feed."""
+
+import asyncio
+
+import uvicorn
+
+from app.health import serve, serve_health
+from app.processes import database_ready, open_database, stop_on_signals
+from app.settings import Settings
+from app.web import create_app
+from kernel.live import LiveHub
+
+
+async def run(settings: Settings) -> None:
+    """Serve until a signal. Raises OSError when the port is taken."""
+    stop = stop_on_signals()
+    async with open_database(settings) as db:
+        hub = LiveHub(db)
+        await hub.start()
+        config = uvicorn.Config(
+            create_app(settings, db, hub),
+            host=settings.web.host,
+            port=settings.web.port,
+            log_config=None,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=3,
+            timeout_keep_alive=30,
+        )
+        ready, health = database_ready(db), settings.health
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(serve(config, stop))
+                group.create_task(serve_health(health.host, health.port, ready, stop))
+        finally:
+            await hub.stop()

@@ -1,0 +1,140 @@
+"""The web application: every route of every part, and what happens when one fails."""
+
+from http import HTTPStatus
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from app.health import health_routes
+from app.processes import database_ready
+from app.settings import Settings
+from dashboards.ui.assets import AssetFiles, Assets
+from dashboards.ui.environment import Pages, UiSettings
+from kernel.clock import utcnow
+from kernel.db import TRANSIENT_ERRORS, Database
+from kernel.errors import DomainError, Invalid, Unauthenticated, Unavailable
+from kernel.live import LiveHub
+from kernel.web import WebContext
+
+log = structlog.get_logger(__name__)
+
+PAGE_ROUTERS: tuple[APIRouter, ...] = ()
+API_ROUTERS: tuple[APIRouter, ...] = ()
+
+
+def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
+    """Build the application of a web process. Raises AssetsMissing when nothing was built."""
+    web = settings.web
+    app = FastAPI(title="Silverline", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.context = WebContext(
+        db=db,
+        cipher=settings.cipher(),
+        hub=hub,
+        public_url=web.public_url.rstrip("/"),
+        secure_cookies=web.secure_cookies,
+        demo=settings.demo,
+        tile_url=web.tile_url,
+        tile_gcj02=web.tile_gcj02,
+        trusted_proxies=frozenset(web.trusted_proxies),
+    )
+    ui = UiSettings(tile_url=web.tile_url or None, demo=settings.demo)
+    app.state.pages = Pages(ui, Assets())
+    app.mount("/assets", AssetFiles())
+    app.router.routes.extend(
+        route for route in health_routes(database_ready(db)) if route.name != "metrics"
+    )
+    for router in PAGE_ROUTERS:
+        app.include_router(router)
+    for router in API_ROUTERS:
+        app.include_router(router, prefix="/api")
+    add_error_handlers(app)
+    return app
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Turn errors into a status code and a sentence: JSON for programs, a page for people."""
+
+    @app.exception_handler(DomainError)
+    async def domain_error(request: Request, error: DomainError) -> Response:
+        if isinstance(error, Unauthenticated) and not wants_json(request):
+            return _to_login(request)
+        return _answer(request, error)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        known = DomainError(str(error.detail))
+        return _answer(request, known, status=error.status_code, code="http")
+
+    @app.exception_handler(RequestValidationError)
+    async def validation_error(request: Request, error: RequestValidationError) -> Response:
+        fields = {".".join(str(p) for p in e["loc"][1:]): e["msg"] for e in error.errors()}
+        return _answer(request, Invalid("The request is not as this route wants it.", fields))
+
+    async def database_away(request: Request, error: Exception) -> Response:
+        log.warning("web.database_away", error=type(error).__name__)
+        return _answer(request, Unavailable("The database does not answer; nothing was changed."))
+
+    for kind in TRANSIENT_ERRORS:
+        app.add_exception_handler(kind, database_away)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("web.error", path=request.url.path, error=type(error).__name__)
+        return _answer(request, DomainError("Something went wrong here."), status=500, code="bug")
+
+
+def wants_json(request: Request) -> bool:
+    """True for the JSON interface and for who asks for JSON."""
+    accept = request.headers.get("accept", "")
+    return request.url.path.startswith("/api/") or "application/json" in accept
+
+
+def _answer(
+    request: Request, error: DomainError, *, status: int | None = None, code: str | None = None
+) -> Response:
+    status = error.status if status is None else status
+    if wants_json(request):
+        body = {"code": code or error.code, "message": error.message, "facts": error.facts}
+        if isinstance(error, Invalid):
+            body["fields"] = error.fields
+        return JSONResponse(_plain(body), status)
+    pages: Pages = request.app.state.pages
+    return pages.response(
+        request,
+        "console/error.html",
+        now=utcnow(),
+        actor=getattr(request.state, "actor", None),
+        csrf_token=getattr(request.state, "csrf_token", ""),
+        status=status,
+        error=error,
+        title=HTTPStatus(status).phrase,
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
+
+
+def _to_login(request: Request) -> Response:
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+    if request.method == "GET" and target != "/":
+        response = RedirectResponse(
+            str(
+                request.url_for("login")
+                .include_query_params(next=target)
+                .replace(scheme="", netloc="")
+            ),
+            HTTPStatus.SEE_OTHER,
+        )
+    if request.headers.get("HX-Request") == "true":
+        # A fragment must not be replaced by the login page: the whole page goes there.
+        return Response(status_code=204, headers={"HX-Redirect": "/login"})
+    return response

@@ -1,0 +1,69 @@
+"""Binds the wings together: what ingest finds, incidents react to; what they want leaves here.
+
+The wings do not import each other. Everything that passes between them is in this file.
+"""
+
+from datetime import datetime
+
+from hotline.carrier.simulated import SimulatedCarrier
+from ingest.run import IngestSettings
+
+from app.settings import Settings
+from devices.alarms import ClearedCondition, RaisedAlarm
+from hotline import wing as hotline
+from ingest import jobs as ingest_jobs
+from kernel.db import Database, Tx
+from kernel.jobs import Job, prune
+from kernel.outbox import Handler
+from kernel.ports import Carrier
+
+
+def ingest_settings(settings: Settings) -> IngestSettings:
+    """Return what ingest needs to know of the configuration."""
+    return IngestSettings(
+        mqtt_host=settings.mqtt.host,
+        mqtt_port=settings.mqtt.port,
+        mqtt_username=settings.mqtt.username,
+        mqtt_password=settings.mqtt.password.get_secret_value(),
+        mqtt_tls=settings.mqtt.tls,
+        mqtt_ca_file=settings.mqtt.ca_file,
+        mqtt_share_group=settings.mqtt.share_group,
+        tcp_host=settings.watch.host,
+        tcp_port=settings.watch.port,
+    )
+
+
+async def react_to_alarm(tx: Tx, alarm: RaisedAlarm, now: datetime) -> None:
+    """An alarm opens or repeats an incident, in the transaction that stores the alarm."""
+    await hotline.react_to_alarm(tx, alarm, now)
+
+
+async def condition_cleared(tx: Tx, cleared: ClearedCondition, now: datetime) -> None:
+    """A condition that is over marks its incident; a person still has to close it."""
+    await hotline.condition_cleared(tx, cleared, now)
+
+
+def carrier(settings: Settings, db: Database) -> Carrier:
+    """Return the configured carrier."""
+    del settings
+    return SimulatedCarrier(db)
+
+
+def outbox_handlers(settings: Settings, db: Database, port: Carrier) -> dict[str, Handler]:
+    """Return the handler of every outbox topic."""
+    return hotline.outbox_handlers(db, settings.cipher(), port)
+
+
+async def due_deadlines(settings: Settings, db: Database, now: datetime) -> None:
+    """Do what incidents are waiting for: escalate, call the next contact, warn."""
+    await hotline.due_deadlines(db, settings.duty_phone, now)
+
+
+async def jobs(settings: Settings, db: Database) -> list[Job]:
+    """Return every scheduled job of this installation."""
+    del settings
+    return [
+        Job("kernel.prune", prune, every_seconds=3600),
+        *await ingest_jobs.jobs(db, react_to_alarm, condition_cleared),
+        *hotline.jobs(),
+    ]
