@@ -1,0 +1,1 @@
+"""Care: the elder and everything that is known, agreed and planned around one."""

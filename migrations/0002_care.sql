@@ -1,6 +1,26 @@
 -- The elder: person, home, contacts, consents, own thresholds and watch rules.
 -- *_enc are AES-256-GCM boxes (kernel/crypto.py), *_index are HMAC blind indexes for look-up.
 
+-- A file of elders between its preview and its confirmation. The file and the report hold personal
+-- data: both are encrypted, and the file is gone once it was imported, dropped or has expired.
+CREATE TABLE elder_import (
+    id           uuid PRIMARY KEY,
+    created_at   timestamptz NOT NULL,
+    created_by   uuid NOT NULL REFERENCES user_account (id),
+    filename     text NOT NULL,
+    file_enc     bytea,
+    report_enc   bytea NOT NULL,
+    rows_total   integer NOT NULL,
+    rows_wrong   integer NOT NULL,
+    state        text NOT NULL CHECK (state IN ('previewed', 'imported', 'dropped', 'expired')),
+    settled_at   timestamptz,
+    CHECK ((state = 'previewed') = (settled_at IS NULL))
+);
+CREATE INDEX elder_import_creator ON elder_import (created_by, created_at DESC);
+CREATE INDEX elder_import_waiting ON elder_import (created_at) WHERE state = 'previewed';
+
+-- `pinyin` and `pinyin_initials` hold every reading from every syllable on, separated by spaces
+-- ("lixiuying xiuying ying"), so that a search from any syllable is a search from a word's start.
 CREATE TABLE elder (
     id                uuid PRIMARY KEY,
     name              text NOT NULL CHECK (name <> ''),
@@ -22,6 +42,8 @@ CREATE TABLE elder (
     access_enc        bytea,
     created_at        timestamptz NOT NULL,
     updated_at        timestamptz NOT NULL,
+    updated_by        uuid REFERENCES user_account (id),
+    import_id         uuid REFERENCES elder_import (id),
     archived_at       timestamptz,
     version           integer NOT NULL DEFAULT 1,
     CHECK ((lat IS NULL) = (lon IS NULL))

@@ -1,0 +1,1 @@
+"""Consents: what somebody agreed to, on which text, and what they took back."""

@@ -1,0 +1,1 @@
+"""The elder: person, phones, home, contacts, consents, own thresholds and watch settings."""
