@@ -78,14 +78,14 @@ async def count(
     """Compare what the devices say they sent with what is stored, device by device."""
     published: Mapping[str, Mapping[str, int]] = report["by_device"]
     async with db.connection() as conn:
-        stored_messages = dict(
+        stored_messages: dict[str, int] = dict(
             await fetch_tuples(
                 conn,
                 "SELECT d.id, count(*) FROM ingest_message m JOIN device d ON d.no = m.device_no"
                 " GROUP BY 1",
             )
         )
-        stored_readings = dict(
+        stored_readings: dict[str, int] = dict(
             await fetch_tuples(
                 conn,
                 "SELECT d.id, count(*)"

@@ -219,7 +219,7 @@ class EmbeddedBroker:
 
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
-        amqtt.broker.BrokerProtocolHandler = KeepingHandler  # type: ignore[misc]
+        amqtt.broker.BrokerProtocolHandler = KeepingHandler
         config: dict[str, Any] = {
             "listeners": {
                 "default": {
