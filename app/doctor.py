@@ -1,0 +1,205 @@
+"""`silverline doctor`: what is wrong with this installation and how to mend it."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+
+from app.embedded.children import EmbeddedError
+from app.embedded.postgres import programs
+from app.settings import Settings, load_settings
+from dashboards.ui.assets import Assets, AssetsMissing
+from ingest.telemetry.modes import probe
+from kernel import audit
+from kernel.clock import utcnow
+from kernel.db import Database, fetch_value
+from kernel.errors import DomainError
+from kernel.migrate import pending
+
+Level = Literal["ok", "warning", "problem"]
+FREE_DISK_BYTES = 2 * 1024**3
+CLOCK_SKEW_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    subject: str
+    text: str
+    remedy: str = ""
+
+
+async def examine() -> list[Finding]:
+    """Look at everything that can be looked at; a check that fails does not end the others."""
+    findings = [_embedded(), _assets(), _disk()]
+    try:
+        settings = load_settings()
+        settings.cipher()
+        url = settings.database_url
+    except DomainError as error:
+        findings.append(
+            Finding(
+                "warning",
+                "settings",
+                error.message,
+                "`silverline up` and `silverline demo` need none of this; for production see"
+                " the configuration table of the README",
+            )
+        )
+        return findings
+    findings.append(Finding("ok", "settings", "complete"))
+    findings.append(await _broker(settings))
+    try:
+        db = await Database.open(url, max_size=2)
+    except (psycopg.Error, OSError) as error:
+        findings.append(
+            Finding(
+                "problem",
+                "database",
+                f"no answer ({type(error).__name__})",
+                "check SILVERLINE_DATABASE__URL and that the server runs",
+            )
+        )
+        return findings
+    try:
+        for look in (_schema, _storage, _clock, _outbox, _audit, _accounts):
+            findings.append(await _safely(look, db))
+    finally:
+        await db.close()
+    return findings
+
+
+async def _safely(look: Callable[[Database], Awaitable[Finding]], db: Database) -> Finding:
+    try:
+        return await look(db)
+    except psycopg.errors.UndefinedTable:
+        subject = look.__name__.strip("_")
+        return Finding("problem", subject, "its tables are missing", "run `silverline migrate`")
+
+
+def _embedded() -> Finding:
+    try:
+        return Finding("ok", "embedded PostgreSQL", str(programs().parent.name))
+    except EmbeddedError as error:
+        return Finding("warning", "embedded PostgreSQL", error.message)
+
+
+def _assets() -> Finding:
+    try:
+        Assets()
+    except AssetsMissing as error:
+        return Finding("problem", "pages", str(error), "run `make assets`")
+    return Finding("ok", "pages", "scripts and styles are built")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(".").free
+    text = f"{free / 1024**3:.1f} GiB free here"
+    if free < FREE_DISK_BYTES:
+        return Finding("problem", "disk", text, "free some space: PostgreSQL stops on a full disk")
+    return Finding("ok", "disk", text)
+
+
+async def _broker(settings: Settings) -> Finding:
+    address = f"{settings.mqtt.host}:{settings.mqtt.port}"
+    try:
+        async with asyncio.timeout(3):
+            _, writer = await asyncio.open_connection(settings.mqtt.host, settings.mqtt.port)
+    except (OSError, TimeoutError) as error:
+        return Finding(
+            "problem",
+            "MQTT broker",
+            f"{address} does not answer ({type(error).__name__})",
+            "check SILVERLINE_MQTT__HOST and that the broker runs",
+        )
+    writer.close()
+    return Finding("ok", "MQTT broker", f"{address} answers")
+
+
+async def _schema(db: Database) -> Finding:
+    async with db.connection() as conn:
+        missing = await pending(conn)
+    if missing:
+        return Finding(
+            "problem",
+            "schema",
+            f"{len(missing)} migrations are not applied",
+            "run `silverline migrate`",
+        )
+    return Finding("ok", "schema", "up to date")
+
+
+async def _storage(db: Database) -> Finding:
+    async with db.connection() as conn:
+        mode = await probe(conn)
+        version = await fetch_value(conn, "SHOW server_version")
+    return Finding("ok", "storage", f"PostgreSQL {version}, readings in mode {mode.value}")
+
+
+async def _clock(db: Database) -> Finding:
+    async with db.connection() as conn:
+        theirs = await fetch_value(conn, "SELECT clock_timestamp()")
+    skew = abs((utcnow() - theirs).total_seconds())
+    if skew > CLOCK_SKEW_SECONDS:
+        return Finding(
+            "problem",
+            "clock",
+            f"{skew:.1f} s between this machine and the database",
+            "let both follow the same time server (chrony): deadlines depend on it",
+        )
+    return Finding("ok", "clock", "agrees with the database")
+
+
+async def _outbox(db: Database) -> Finding:
+    async with db.connection() as conn:
+        dead = await fetch_value(conn, "SELECT count(*) FROM outbox WHERE dead_at IS NOT NULL")
+        late = await fetch_value(
+            conn,
+            "SELECT count(*) FROM outbox WHERE done_at IS NULL AND dead_at IS NULL"
+            " AND available_at < now() - interval '5 minutes'",
+        )
+    if late:
+        return Finding(
+            "problem",
+            "outbox",
+            f"{late} effects have waited for more than five minutes",
+            "is a `silverline worker` running? its log says why it fails",
+        )
+    if dead:
+        return Finding("warning", "outbox", f"{dead} effects were given up; see table outbox")
+    return Finding("ok", "outbox", "nothing waits")
+
+
+async def _audit(db: Database) -> Finding:
+    async with db.transaction() as tx:
+        result = await audit.verify(tx)
+    if not result.ok:
+        return Finding(
+            "problem",
+            "audit log",
+            f"broken at entry {result.broken_seq}: {result.reason}",
+            "somebody changed it in the database; compare with a backup",
+        )
+    return Finding("ok", "audit log", f"intact, {result.checked} entries")
+
+
+async def _accounts(db: Database) -> Finding:
+    async with db.connection() as conn:
+        administrators = await fetch_value(
+            conn,
+            "SELECT count(*) FROM user_account"
+            " WHERE 'administrator' = ANY(roles) AND disabled_at IS NULL",
+        )
+    if not administrators:
+        return Finding(
+            "problem",
+            "accounts",
+            "there is no administrator",
+            "run `silverline user add NAME --name … --role administrator`",
+        )
+    return Finding("ok", "accounts", f"{administrators} administrators")
