@@ -1,8 +1,8 @@
 """Protocol v1, our own: JSON over MQTT, as written down in docs/protocol.md.
 
 Strict about what a message says, lenient about what accompanies an alarm: an alarm is never
-refused for a bad position or a detail that is too long. Fields that v1 does not know are ignored,
-so that a device may be newer than the server.
+refused for a bad position, a bad time or a detail that is too long. Fields that v1 does not know
+are ignored, so that a device may be newer than the server.
 """
 
 import re
@@ -146,16 +146,17 @@ def _element(gateway: _Envelope, element: Any) -> tuple[Message, tuple[str, ...]
 def _message(envelope: _Envelope, fields: JsonObject) -> tuple[Message, tuple[str, ...]]:
     last_will = envelope.kind == "status" and fields.get("online") is False
     seq = _sequence(fields, needed=not last_will)
-    session, sent = fields.get("sid"), fields.get("t")
+    session = fields.get("sid")
+    at, odd_time = _time(fields.get("t"), lenient=envelope.kind == "alarm")
     body = _BODIES[envelope.kind](fields)
     flags = set(body.flags)
     for name, flag in (("replayed", Flag.REPLAYED), ("test", Flag.TEST)):
         if fields.get(name) is not None and as_bool(fields[name], name):
             flags.add(flag)
-    if sent is None:
+    if at is None:
         # The broker publishes a last will written long before; a device may have lost its clock.
         flags.add(Flag.TIME_MISSING)
-    warnings = body.warnings
+    warnings = body.warnings + odd_time
     if envelope.retained:
         # v1 devices never publish retained: what the broker hands out again is not of now.
         flags.add(Flag.REPLAYED)
@@ -165,7 +166,7 @@ def _message(envelope: _Envelope, fields: JsonObject) -> tuple[Message, tuple[st
         kind=envelope.kind,
         seq=seq,
         session=None if session is None else as_text(session, "sid", _MAX_SID),
-        at=None if sent is None else from_millis(as_integer(sent, "t")),
+        at=at,
         flags=frozenset(flags),
         via=envelope.via,
         **body.fields,
@@ -183,6 +184,17 @@ def _sequence(fields: JsonObject, *, needed: bool) -> int | None:
     if not 0 <= number <= MAX_SEQ:
         raise CodecError("bad_value", "seq must be a whole number from 0 to 2^63-1")
     return number
+
+
+def _time(value: Any, *, lenient: bool) -> tuple[datetime | None, tuple[str, ...]]:
+    if value is None:
+        return None, ()
+    try:
+        return from_millis(as_integer(value, "t")), ()
+    except CodecError as error:
+        if not lenient:
+            raise
+        return None, (f"{error.reason}: {error}",)
 
 
 def _vitals(fields: JsonObject) -> _Body:

@@ -126,8 +126,8 @@ def _availability(device: str, frame: Frame) -> Decoded:
     if state not in ("online", "offline"):  # a list, if it came as one, is not hashable
         raise CodecError("bad_value", "availability must be online or offline")
     status = DeviceStatus(online=state == "online")
-    flags = {Flag.TIME_MISSING} | ({Flag.REPLAYED} if frame.retained else set())
-    message = Message(device, "status", status=status, flags=frozenset(flags))
+    # Published retained, and still true when a new subscriber gets it: not a replay.
+    message = Message(device, "status", status=status, flags=frozenset({Flag.TIME_MISSING}))
     return Decoded((message,), device=device)
 
 
