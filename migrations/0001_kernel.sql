@@ -26,6 +26,7 @@ CREATE TABLE user_account (
     must_change_password boolean NOT NULL DEFAULT false,
     disabled_at    timestamptz,
     created_at     timestamptz NOT NULL,
+    last_login_at  timestamptz,
     version        integer NOT NULL DEFAULT 1
 );
 CREATE UNIQUE INDEX user_account_username ON user_account (lower(username));

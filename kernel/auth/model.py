@@ -1,7 +1,8 @@
-"""Roles, permissions and the person who acts."""
+"""Roles, permissions, the person who acts, accounts and sessions."""
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -50,6 +51,7 @@ class Actor:
     locale: str = "zh"
     theme: str = "auto"
     text_size: str = "normal"
+    on_duty: bool = False
 
     def may(self, permission: Permission) -> bool:
         """True when one of the roles has the permission."""
@@ -102,3 +104,54 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
 }
 
 SYSTEM = Actor(None, "system", "系统", frozenset(), "")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account as the administration sees it. `locked_until` is the end of a lock-out, if any."""
+
+    id: uuid.UUID
+    username: str
+    display_name: str
+    roles: frozenset[Role]
+    division: str
+    locale: str
+    theme: str
+    text_size: str
+    on_duty: bool
+    must_change_password: bool
+    disabled_at: datetime | None
+    created_at: datetime
+    version: int
+    locked_until: datetime | None = None
+    last_login_at: datetime | None = None
+
+    def as_actor(self) -> Actor:
+        """Return the person as the one who acts."""
+        return Actor(
+            self.id,
+            self.username,
+            self.display_name,
+            self.roles,
+            self.division,
+            self.locale,
+            self.theme,
+            self.text_size,
+            self.on_duty,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login that holds: who it is, the hash of its cookie's token, and its CSRF token.
+
+    `expires_at` is the absolute end; the idle limit ends it earlier.
+    """
+
+    actor: Actor
+    token_hash: bytes
+    csrf_token: str
+    must_change_password: bool
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
