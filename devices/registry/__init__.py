@@ -1,0 +1,1 @@
+"""The device registry: what we own, where it is, whose it is."""
