@@ -46,6 +46,7 @@ async def page(tx: Tx, filters: DeviceFilters, limit: int, offset: int) -> list[
     return await fetch_all(
         tx,
         Device,
+        # The parts are constants of this file; every value is a parameter.
         "SELECT" + _COLUMNS + _WHERE + " ORDER BY d.state = 'retired', d.id"
         " LIMIT %(limit)s OFFSET %(offset)s",
         _values(filters) | {"limit": limit, "offset": offset},
@@ -56,7 +57,7 @@ async def total(tx: Tx, filters: DeviceFilters) -> int:
     """Return how many devices the filters leave."""
     found: int = await fetch_value(
         tx,
-        "SELECT count(*) FROM device d LEFT JOIN elder e ON e.id = d.elder_id" + _WHERE,
+        "SELECT count(*) FROM device d LEFT JOIN elder e ON e.id = d.elder_id" + _WHERE,  # noqa: S608
         _values(filters),
     )
     return found
@@ -92,7 +93,8 @@ async def insert(
     """Add a device to the stock; return its number, None when the id is taken."""
     found: int | None = await fetch_value(
         tx,
-        "INSERT INTO device (id, profile, division_code, serial, gateway_no, created_at, updated_at)"
+        "INSERT INTO device"
+        " (id, profile, division_code, serial, gateway_no, created_at, updated_at)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING RETURNING no",
         (device_id, profile, division_code, serial, gateway_no, now, now),
     )
