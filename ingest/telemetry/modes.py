@@ -1,0 +1,108 @@
+"""Storage modes: what this database can do, and tables to match (ADR 0003).
+
+TimescaleDB is progressive enhancement: without it, or when a step of it fails, everything works on
+ordinary tables.
+"""
+
+from datetime import datetime, timedelta
+
+import psycopg
+import structlog
+
+from ingest.telemetry import schema_store
+from ingest.telemetry.model import StorageError, StorageMode, TelemetrySettings
+from kernel.db import Database, Tx
+
+log = structlog.get_logger(__name__)
+# Partitions are made from a little before now, so that what is only hours late finds its own.
+_BEHIND = timedelta(days=2)
+_ROLLUP_AHEAD = timedelta(days=40)
+
+
+async def probe(conn: Tx) -> StorageMode:
+    """Return what the database can do, by its extensions and TimescaleDB's licence setting."""
+    licence = await schema_store.edition(conn)
+    if licence is None:
+        return StorageMode.PLAIN
+    return StorageMode.COMMUNITY if licence == "timescale" else StorageMode.APACHE
+
+
+async def enable_extension(db: Database) -> bool:
+    """Install TimescaleDB in this database if the server has it loaded; return whether it was done.
+
+    Without the right to do so it stays as it is: the plain mode needs nothing.
+    """
+    try:
+        async with db.transaction() as tx:
+            if not await schema_store.can_create_extension(tx):
+                return False
+            await schema_store.create_extension(tx)
+    except psycopg.errors.InsufficientPrivilege:
+        log.warning("telemetry.extension_not_permitted")
+        return False
+    return True
+
+
+async def ensure_storage(
+    db: Database, mode: StorageMode, now: datetime, settings: TelemetrySettings | None = None
+) -> StorageMode:
+    """Make the tables fit the mode and return the mode that is in force.
+
+    Safe to repeat and to run by several processes at once. A plain table is turned into a
+    hypertable with its contents, which takes a while where there are many. Raises StorageError when
+    the tables are made for more than `mode` can do, and psycopg.errors.LockNotAvailable when
+    readers or writers do not make room: try again.
+    """
+    settings = settings or TelemetrySettings()
+    async with db.transaction() as tx:
+        await schema_store.no_time_limit(tx)
+        await schema_store.exclude_writers(tx)
+        shape = await schema_store.shape(tx)
+        _refuse_downgrade(shape, mode)
+        if shape is StorageMode.PLAIN and mode is not StorageMode.PLAIN:
+            log.info("telemetry.converting_to_hypertable")
+            await schema_store.run_script(tx, "hypertable.sql")
+            shape = StorageMode.APACHE
+        await make_partitions(tx, shape, now, settings)
+    if mode is StorageMode.COMMUNITY:
+        return await _ensure_community(db, shape, settings)
+    return shape
+
+
+async def make_partitions(
+    tx: Tx, shape: StorageMode, now: datetime, settings: TelemetrySettings
+) -> None:
+    """Make the partitions that are wanted around `now`, also for late rows. Excludes no writers."""
+    if shape is StorageMode.PLAIN:
+        last = now + settings.partitions_ahead
+        await schema_store.make_reading_partitions(tx, now - _BEHIND, last)
+        await schema_store.adopt_default_rows(tx, now - settings.keep_readings, last)
+    await schema_store.make_rollup_partitions(tx, now - _BEHIND, now + _ROLLUP_AHEAD)
+
+
+async def _ensure_community(
+    db: Database, shape: StorageMode, settings: TelemetrySettings
+) -> StorageMode:
+    try:
+        async with db.transaction() as tx:
+            await schema_store.exclude_writers(tx)
+            if shape is not StorageMode.COMMUNITY:
+                await schema_store.run_script(tx, "community.sql")
+            await schema_store.add_policies(tx, settings)
+    except psycopg.errors.LockNotAvailable:
+        raise
+    except psycopg.DatabaseError as error:
+        # Nothing is lost: what is there works as in the Apache edition, only with our own jobs.
+        log.error("telemetry.community_features_failed", error=str(error))
+        return shape
+    return StorageMode.COMMUNITY
+
+
+def _refuse_downgrade(shape: StorageMode, mode: StorageMode) -> None:
+    order = list(StorageMode)
+    if order.index(shape) > order.index(mode):
+        raise StorageError(
+            f"the tables are made for storage mode {shape}, but the database only offers {mode}",
+            shape=shape,
+            mode=mode,
+        )

@@ -1,0 +1,128 @@
+"""The rollup job of the plain and Apache modes: closes buckets, and opens none again for late data.
+
+Every step is a transaction of its own and starts from what the database says, so a run that is
+killed anywhere is simply continued by the next one.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+import structlog
+from prometheus_client import Counter, Gauge
+
+from ingest.telemetry import rollup_store, schema_store
+from ingest.telemetry.model import TelemetrySettings
+from ingest.telemetry.rollup_store import RollupState
+from ingest.telemetry.rules import floor_to
+from kernel.db import Database, Tx
+
+log = structlog.get_logger(__name__)
+
+# A bucket is closed so long after its end: most readings are there by then, the rest is marked.
+GRACE = timedelta(seconds=60)
+_QUARTER = timedelta(minutes=15)
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+# At 1,000 readings a second an hour is 3.6 million rows, some seconds of one core.
+_CHUNK = _HOUR
+_MARKS_AT_ONCE = 20_000
+
+_lag = Gauge(
+    "silverline_rollup_lag_seconds", "Age of the end of the newest closed 15-minute bucket"
+)
+_late = Counter("silverline_rollup_late_hours_total", "Device hours rolled up again for late data")
+
+
+@dataclass(frozen=True, slots=True)
+class RollupResult:
+    """What a run did: buckets written in order, by all levels, and device hours done again."""
+
+    buckets: int = 0
+    late_hours: int = 0
+
+
+async def roll_up(
+    db: Database, now: datetime, settings: TelemetrySettings | None = None
+) -> RollupResult:
+    """Close the buckets that ended a minute ago or earlier; compute again what late data touched.
+
+    Does nothing where the database keeps continuous aggregates (Community edition).
+    """
+    settings = settings or TelemetrySettings()
+    async with db.transaction() as tx:
+        if (await rollup_store.read_state(tx)).open_from is None:
+            return RollupResult()
+    await _open_next(db, now)
+    buckets = 0
+    while written := await _close_next(db):
+        buckets += written.buckets
+    late = 0
+    while hours := await _redo_late(db, now - settings.keep_readings):
+        late += hours
+    return RollupResult(buckets, late)
+
+
+async def _open_next(db: Database, now: datetime) -> None:
+    """Move the line between fresh and late. Writers wait for it, so it is all this does."""
+    try:
+        async with db.transaction() as tx:
+            await schema_store.exclude_writers(tx)
+            await rollup_store.set_open_from(tx, floor_to(_QUARTER, now - GRACE))
+    except psycopg.errors.LockNotAvailable:
+        log.warning("telemetry.rollup_line_not_moved")
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    buckets: int
+
+
+async def _close_next(db: Database) -> _Step | None:
+    """Close what follows, at most an hour of readings, None when nothing is left to close."""
+    async with db.transaction() as tx:
+        await schema_store.no_time_limit(tx)
+        await rollup_store.lock_job(tx)
+        state = await rollup_store.read_state(tx)
+        if state.open_from is None:
+            return None
+        done_15m = min(state.done_15m + _CHUNK, state.open_from)
+        if done_15m <= state.done_15m:
+            _lag.set_to_current_time()
+            return None
+        # The month of a bucket need not have a partition yet after a long pause.
+        await schema_store.make_rollup_partitions(tx, state.done_1d, done_15m)
+        buckets = await rollup_store.roll_15m(tx, state.done_15m, done_15m)
+        await rollup_store.set_done(tx, "15m", done_15m)
+        buckets += await _close_coarser(tx, state, done_15m)
+    return _Step(buckets)
+
+
+async def _close_coarser(tx: Tx, state: RollupState, done_15m: datetime) -> int:
+    buckets = 0
+    done_1h = floor_to(_HOUR, done_15m)
+    if done_1h > state.done_1h:
+        buckets += await rollup_store.roll_1h(tx, state.done_1h, done_1h)
+        await rollup_store.set_done(tx, "1h", done_1h)
+    done_1d = floor_to(_DAY, done_1h)
+    if done_1d > state.done_1d:
+        buckets += await rollup_store.roll_1d(tx, state.done_1d, done_1d)
+        await rollup_store.set_done(tx, "1d", done_1d)
+    return buckets
+
+
+async def _redo_late(db: Database, horizon: datetime) -> int:
+    """Take some marks and compute their buckets again; returns how many marks there were."""
+    async with db.transaction() as tx:
+        await schema_store.no_time_limit(tx)
+        await rollup_store.lock_job(tx)
+        marks, taken = await rollup_store.take_late_marks(tx, _MARKS_AT_ONCE, horizon)
+        if marks:
+            hours = [hour for _, hour in marks]
+            await schema_store.make_rollup_partitions(tx, min(hours), max(hours) + _HOUR)
+            state = await rollup_store.read_state(tx)
+            await rollup_store.reroll_15m(tx, marks, state.done_15m)
+            await rollup_store.reroll_1h(tx, marks, state.done_1h)
+            await rollup_store.reroll_1d(tx, marks, state.done_1d)
+            _late.inc(len(marks))
+    return taken

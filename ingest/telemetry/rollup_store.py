@@ -1,0 +1,207 @@
+"""SQL of the rollup: closed buckets are computed once, and again where late readings came.
+
+Every statement replaces whole buckets by what they are made of, so running one twice does no harm.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from kernel.db import Tx, execute, fetch_one, fetch_tuples
+
+_JOB_LOCK = 0x51_1F_E4_22
+
+
+@dataclass(frozen=True, slots=True)
+class RollupState:
+    """How far each level is (exclusive), and before when readings count as late.
+
+    `open_from` is None where the database itself keeps continuous aggregates up to date.
+    """
+
+    open_from: datetime | None
+    done_15m: datetime
+    done_1h: datetime
+    done_1d: datetime
+
+
+Mark = tuple[int, datetime]
+"""A device number and an hour in which readings of it came late."""
+
+
+async def lock_job(tx: Tx) -> None:
+    """Let one rollup step run at a time, in whatever process, until the transaction ends."""
+    await execute(tx, "SELECT pg_advisory_xact_lock(%s)", (_JOB_LOCK,))
+
+
+async def read_state(tx: Tx) -> RollupState:
+    """Return how far the rollup is."""
+    state = await fetch_one(
+        tx,
+        RollupState,
+        """
+        SELECT max(open_from) AS open_from,
+               max(done_until) FILTER (WHERE level = '15m') AS done_15m,
+               max(done_until) FILTER (WHERE level = '1h') AS done_1h,
+               max(done_until) FILTER (WHERE level = '1d') AS done_1d
+        FROM rollup_state WHERE level <> 'raw'
+        """,
+    )
+    if state is None:
+        raise LookupError("an aggregate without GROUP BY has always one row")
+    return state
+
+
+async def set_open_from(tx: Tx, moment: datetime) -> None:
+    """From now on readings before `moment` are late. Writers must be kept out."""
+    await execute(
+        tx,
+        "UPDATE rollup_state SET open_from = %s WHERE level = '15m' AND open_from < %s",
+        (moment, moment),
+    )
+
+
+async def set_done(tx: Tx, level: str, until: datetime) -> None:
+    """Note that a level is complete up to a moment."""
+    await execute(tx, "UPDATE rollup_state SET done_until = %s WHERE level = %s", (until, level))
+
+
+async def roll_15m(tx: Tx, start: datetime, end: datetime) -> int:
+    """Compute the 15-minute buckets from `start` to before `end`; returns how many."""
+    return await execute(
+        tx,
+        """
+        INSERT INTO reading_rollup_15m AS b (device_no, metric, bucket, low, high, total, n)
+        SELECT device_no, metric, telemetry_bucket('15 minutes', time),
+               min(value), max(value), sum(value), count(*)
+        FROM reading WHERE time >= %s AND time < %s AND quality & 10 = 0
+        GROUP BY 1, 2, 3
+        ON CONFLICT (device_no, metric, bucket) DO UPDATE
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        """,
+        (start, end),
+    )
+
+
+async def roll_1h(tx: Tx, start: datetime, end: datetime) -> int:
+    """Compute the hourly buckets from `start` to before `end`; returns how many."""
+    return await execute(
+        tx,
+        """
+        INSERT INTO reading_rollup_1h AS b (device_no, metric, bucket, low, high, total, n)
+        SELECT device_no, metric, telemetry_bucket('1 hour', bucket),
+               min(low), max(high), sum(total), sum(n)
+        FROM reading_rollup_15m WHERE bucket >= %s AND bucket < %s
+        GROUP BY 1, 2, 3
+        ON CONFLICT (device_no, metric, bucket) DO UPDATE
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        """,
+        (start, end),
+    )
+
+
+async def roll_1d(tx: Tx, start: datetime, end: datetime) -> int:
+    """Compute the daily buckets (days of China) from `start` to before `end`; returns how many."""
+    return await execute(
+        tx,
+        """
+        INSERT INTO reading_rollup_1d AS b (device_no, metric, bucket, low, high, total, n)
+        SELECT device_no, metric, telemetry_bucket('1 day', bucket),
+               min(low), max(high), sum(total), sum(n)
+        FROM reading_rollup_1h WHERE bucket >= %s AND bucket < %s
+        GROUP BY 1, 2, 3
+        ON CONFLICT (device_no, metric, bucket) DO UPDATE
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        """,
+        (start, end),
+    )
+
+
+async def take_late_marks(tx: Tx, limit: int, horizon: datetime) -> tuple[list[Mark], int]:
+    """Take marks away, at most `limit`; return those to do again, and how many there were.
+
+    The readings that they stand for are visible to the following statements. Marks before `horizon`
+    or before what was ever deleted are dropped: a bucket of late readings alone would be wrong.
+    """
+    rows = await fetch_tuples(
+        tx,
+        """
+        DELETE FROM reading_late
+        WHERE ctid = ANY (ARRAY(SELECT ctid FROM reading_late LIMIT %s))
+        RETURNING device_no, hour, hour >= greatest(
+            %s, (SELECT done_until FROM rollup_state WHERE level = 'raw'))
+        """,
+        (limit, horizon),
+    )
+    return list({(row[0], row[1]) for row in rows if row[2]}), len(rows)
+
+
+async def reroll_15m(tx: Tx, marks: Collection[Mark], done: datetime) -> int:
+    """Compute the 15-minute buckets of marked hours again, before `done`; returns how many."""
+    return await execute(
+        tx,
+        """
+        INSERT INTO reading_rollup_15m AS b (device_no, metric, bucket, low, high, total, n)
+        SELECT m.device_no, r.*
+        FROM unnest(%s::bigint[], %s::timestamptz[]) AS m (device_no, hour)
+        CROSS JOIN LATERAL (
+            SELECT metric, telemetry_bucket('15 minutes', time), min(value), max(value),
+                   sum(value), count(*)
+            FROM reading
+            WHERE device_no = m.device_no AND time >= m.hour
+                  AND time < least(m.hour + interval '1 hour', %s) AND quality & 10 = 0
+            GROUP BY 1, 2 OFFSET 0) AS r
+        ON CONFLICT (device_no, metric, bucket) DO UPDATE
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        """,
+        (*_columns(marks), done),
+    )
+
+
+async def reroll_1h(tx: Tx, marks: Collection[Mark], done: datetime) -> int:
+    """Compute marked hours again, before `done`; returns how many buckets."""
+    return await execute(
+        tx,
+        """
+        INSERT INTO reading_rollup_1h AS b (device_no, metric, bucket, low, high, total, n)
+        SELECT m.device_no, r.metric, m.hour, r.low, r.high, r.total, r.n
+        FROM unnest(%s::bigint[], %s::timestamptz[]) AS m (device_no, hour)
+        CROSS JOIN LATERAL (
+            SELECT metric, min(low) AS low, max(high) AS high, sum(total) AS total, sum(n) AS n
+            FROM reading_rollup_15m
+            WHERE device_no = m.device_no AND bucket >= m.hour
+                  AND bucket < m.hour + interval '1 hour'
+            GROUP BY 1 OFFSET 0) AS r
+        WHERE m.hour < %s
+        ON CONFLICT (device_no, metric, bucket) DO UPDATE
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        """,
+        (*_columns(marks), done),
+    )
+
+
+async def reroll_1d(tx: Tx, marks: Collection[Mark], done: datetime) -> int:
+    """Compute the days of marked hours again, before `done`; returns how many buckets."""
+    return await execute(
+        tx,
+        """
+        INSERT INTO reading_rollup_1d AS b (device_no, metric, bucket, low, high, total, n)
+        SELECT m.device_no, r.metric, m.day, r.low, r.high, r.total, r.n
+        FROM (SELECT DISTINCT device_no, telemetry_bucket('1 day', hour) AS day
+              FROM unnest(%s::bigint[], %s::timestamptz[]) AS u (device_no, hour)) AS m
+        CROSS JOIN LATERAL (
+            SELECT metric, min(low) AS low, max(high) AS high, sum(total) AS total, sum(n) AS n
+            FROM reading_rollup_1h
+            WHERE device_no = m.device_no AND bucket >= m.day
+                  AND bucket < m.day + interval '24 hours'
+            GROUP BY 1 OFFSET 0) AS r
+        WHERE m.day < %s
+        ON CONFLICT (device_no, metric, bucket) DO UPDATE
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        """,
+        (*_columns(marks), done),
+    )
+
+
+def _columns(marks: Collection[Mark]) -> tuple[list[int], list[datetime]]:
+    return [device_no for device_no, _ in marks], [hour for _, hour in marks]

@@ -1,0 +1,280 @@
+"""SQL of the readings: the write path of the ingest process and what charts read."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from ingest.telemetry.model import (
+    LEFT_OUT,
+    Binding,
+    LatestReading,
+    ReadingRow,
+    Series,
+    SeriesPoint,
+    Window,
+)
+from ingest.telemetry.rules import ceil_to, choose_level, choose_step, floor_to, split, windows
+from kernel.db import Tx, execute, fetch_all, fetch_value
+
+# Up to this span the readings themselves are looked at first; beyond it they are counted first.
+_SHORT_SPAN = timedelta(hours=48)
+
+_READING_TYPES = ("timestamptz", "int8", "int2", "float8", "int2")
+
+
+async def copy_readings(tx: Tx, rows: Sequence[ReadingRow]) -> None:
+    """Append readings by binary COPY, and mark the hours of those that come after their rollup.
+
+    Nothing is refused for its time: what has no partition goes to the default one. Values must be
+    finite. Holds a shared lock until the end of the transaction, that the rollup waits for; so the
+    transaction should be short.
+    """
+    if not rows:
+        return
+    late_before: datetime | None = await fetch_value(tx, "SELECT telemetry_enter()")
+    async with (
+        tx.cursor() as cursor,
+        cursor.copy(
+            "COPY reading (time, device_no, metric, value, quality) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(_READING_TYPES)
+        for row in rows:
+            await copy.write_row(row)
+    if late_before is not None:
+        await _mark_late(tx, rows, late_before)
+
+
+async def _mark_late(tx: Tx, rows: Sequence[ReadingRow], late_before: datetime) -> None:
+    hours = {
+        (row.device_no, row.time.replace(minute=0, second=0, microsecond=0))
+        for row in rows
+        if row.time < late_before
+    }
+    if not hours:
+        return
+    async with (
+        tx.cursor() as cursor,
+        cursor.copy("COPY reading_late (device_no, hour) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(("int8", "timestamptz"))
+        for mark in hours:
+            await copy.write_row(mark)
+
+
+def merge_newest(best: dict[tuple[int, int], ReadingRow], rows: Iterable[ReadingRow]) -> None:
+    """Keep in `best`, by device and metric, the newest reading that may be shown."""
+    for row in rows:
+        key = (row.device_no, row.metric)
+        known = best.get(key)
+        if (known is None or known.time <= row.time) and not row.quality & LEFT_OUT:
+            best[key] = row
+
+
+async def upsert_latest(tx: Tx, rows: Iterable[ReadingRow]) -> None:
+    """Bring `latest_reading` up to date; an older reading never replaces a newer one.
+
+    It costs about twice as much as copying the same readings: `latest.LatestBuffer` gathers what
+    is said in a second or two, so that it is paid once for many readings.
+    """
+    best: dict[tuple[int, int], ReadingRow] = {}
+    merge_newest(best, rows)
+    if not best:
+        return
+    # Always in the same order, so that two ingest processes cannot wait for each other's rows.
+    ordered = [best[key] for key in sorted(best)]
+    times, devices, metrics, values, qualities = zip(*ordered, strict=True)
+    await execute(
+        tx,
+        """
+        INSERT INTO latest_reading AS l (device_no, metric, time, value, quality)
+        SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::timestamptz[],
+                             %s::double precision[], %s::smallint[])
+        ON CONFLICT (device_no, metric) DO UPDATE
+        SET time = excluded.time, value = excluded.value, quality = excluded.quality
+        WHERE excluded.time >= l.time
+        """,
+        (list(devices), list(metrics), list(times), list(values), list(qualities)),
+    )
+
+
+async def refresh_latest(tx: Tx, since: datetime) -> None:
+    """Make `latest_reading` right again from the readings since a moment: after a crash."""
+    await execute(
+        tx,
+        """
+        INSERT INTO latest_reading AS l (device_no, metric, time, value, quality)
+        SELECT DISTINCT ON (device_no, metric) device_no, metric, time, value, quality
+        FROM reading WHERE time >= %s AND quality & %s = 0
+        ORDER BY device_no, metric, time DESC
+        ON CONFLICT (device_no, metric) DO UPDATE
+        SET time = excluded.time, value = excluded.value, quality = excluded.quality
+        WHERE excluded.time > l.time
+        """,
+        (since, LEFT_OUT),
+    )
+
+
+async def latest_for_elder(tx: Tx, elder_id: UUID) -> list[LatestReading]:
+    """Return the newest value of each metric from the devices that an elder has now."""
+    return await fetch_all(
+        tx,
+        LatestReading,
+        """
+        SELECT DISTINCT ON (l.metric) l.metric, l.time, l.value, l.quality, l.device_no
+        FROM device_binding b
+        JOIN latest_reading l ON l.device_no = b.device_no AND l.time >= b.bound_at
+        WHERE b.elder_id = %s AND b.unbound_at IS NULL
+        ORDER BY l.metric, l.time DESC
+        """,
+        (elder_id,),
+    )
+
+
+async def latest_for_devices(tx: Tx, device_nos: Sequence[int]) -> list[LatestReading]:
+    """Return the newest value of each metric of each of the devices, by device and metric."""
+    return await fetch_all(
+        tx,
+        LatestReading,
+        """
+        SELECT metric, time, value, quality, device_no FROM latest_reading
+        WHERE device_no = ANY(%s::bigint[]) ORDER BY device_no, metric
+        """,
+        (list(device_nos),),
+    )
+
+
+async def series(
+    tx: Tx, elder_id: UUID, metric: int, start: datetime, end: datetime, max_points: int = 500
+) -> Series:
+    """Return an elder's metric from `start` to before `end`, in about `max_points` points.
+
+    Single readings when there are no more than that; else buckets, from the readings or from the
+    coarsest rollup that fits. Only what was measured while the device was the elder's counts.
+    Raises ValueError if `max_points` is below 1.
+    """
+    bindings = await _bindings(tx, elder_id, start, end)
+    if not bindings or start >= end:
+        return Series(None, ())
+    step = choose_step(end - start, max_points)
+    exact = windows(bindings, start, end)
+    if end - start <= _SHORT_SPAN or await _count_days(tx, metric, exact) <= max_points:
+        points = await _single(tx, metric, exact, max_points + 1)
+        if len(points) <= max_points:
+            return Series(None, tuple(points))
+    wanted = windows(bindings, floor_to(step, start), ceil_to(step, end))
+    return Series(step, tuple(await _buckets(tx, metric, wanted, step)))
+
+
+async def _bindings(tx: Tx, elder_id: UUID, start: datetime, end: datetime) -> list[Binding]:
+    return await fetch_all(
+        tx,
+        Binding,
+        """
+        SELECT device_no, bound_at AS since, unbound_at AS until FROM device_binding
+        WHERE elder_id = %s AND bound_at < %s AND (unbound_at IS NULL OR unbound_at > %s)
+        """,
+        (elder_id, end, start),
+    )
+
+
+# Every query takes its windows as arrays. OFFSET 0 keeps the inner query whole, so that each window
+# is a range scan of its device (and, in a view, of both of its halves).
+
+
+def _arrays(prefix: str, wanted: Sequence[Window]) -> dict[str, object]:
+    return {
+        f"{prefix}_no": [w.device_no for w in wanted],
+        f"{prefix}_lo": [w.start for w in wanted],
+        f"{prefix}_hi": [w.end for w in wanted],
+    }
+
+
+async def _single(tx: Tx, metric: int, wanted: Sequence[Window], limit: int) -> list[SeriesPoint]:
+    return await fetch_all(
+        tx,
+        SeriesPoint,
+        """
+        SELECT r.time, r.value AS low, r.value AS high, r.value AS mean, 1 AS n
+        FROM unnest(%(raw_no)s::bigint[], %(raw_lo)s::timestamptz[], %(raw_hi)s::timestamptz[])
+             AS w (no, lo, hi)
+        CROSS JOIN LATERAL (
+            SELECT time, value FROM reading
+            WHERE device_no = w.no AND metric = %(metric)s AND time >= w.lo AND time < w.hi
+                  AND quality & 10 = 0
+            ORDER BY time LIMIT %(limit)s) AS r
+        ORDER BY r.time LIMIT %(limit)s
+        """,
+        {"metric": metric, "limit": limit, **_arrays("raw", wanted)},
+    )
+
+
+async def _count_days(tx: Tx, metric: int, wanted: Sequence[Window]) -> int:
+    """Return how many readings the days have that the windows touch: never too few."""
+    count: int = await fetch_value(
+        tx,
+        """
+        SELECT coalesce(sum(v.n), 0)::bigint
+        FROM unnest(%(raw_no)s::bigint[], %(raw_lo)s::timestamptz[], %(raw_hi)s::timestamptz[])
+             AS w (no, lo, hi)
+        CROSS JOIN LATERAL (
+            SELECT n FROM reading_1d
+            WHERE device_no = w.no AND metric = %(metric)s
+                  AND bucket > w.lo - interval '1 day' AND bucket < w.hi OFFSET 0) AS v
+        """,
+        {"metric": metric, **_arrays("raw", wanted)},
+    )
+    return count
+
+
+async def _buckets(
+    tx: Tx, metric: int, wanted: Sequence[Window], step: timedelta
+) -> list[SeriesPoint]:
+    level = choose_level(step)
+    whole, ends = split(wanted, level.width) if level else ([], list(wanted))
+    # The levels that are not wanted are cut off by the planner: their condition is a constant.
+    return await fetch_all(
+        tx,
+        SeriesPoint,
+        """
+        WITH ends (no, lo, hi) AS (SELECT * FROM unnest(
+            %(raw_no)s::bigint[], %(raw_lo)s::timestamptz[], %(raw_hi)s::timestamptz[])),
+        whole (no, lo, hi) AS (SELECT * FROM unnest(
+            %(all_no)s::bigint[], %(all_lo)s::timestamptz[], %(all_hi)s::timestamptz[])),
+        part AS (
+            SELECT r.time, r.value AS low, r.value AS high, r.value AS total, 1 AS n
+            FROM ends AS w CROSS JOIN LATERAL (
+                SELECT time, value FROM reading
+                WHERE device_no = w.no AND metric = %(metric)s AND time >= w.lo AND time < w.hi
+                      AND quality & 10 = 0 OFFSET 0) AS r
+            UNION ALL
+            SELECT v.* FROM whole AS w CROSS JOIN LATERAL (
+                SELECT bucket, low, high, total, n FROM reading_15m
+                WHERE device_no = w.no AND metric = %(metric)s
+                      AND bucket >= w.lo AND bucket < w.hi OFFSET 0) AS v
+            WHERE %(level)s::text = '15m'
+            UNION ALL
+            SELECT v.* FROM whole AS w CROSS JOIN LATERAL (
+                SELECT bucket, low, high, total, n FROM reading_1h
+                WHERE device_no = w.no AND metric = %(metric)s
+                      AND bucket >= w.lo AND bucket < w.hi OFFSET 0) AS v
+            WHERE %(level)s::text = '1h'
+            UNION ALL
+            SELECT v.* FROM whole AS w CROSS JOIN LATERAL (
+                SELECT bucket, low, high, total, n FROM reading_1d
+                WHERE device_no = w.no AND metric = %(metric)s
+                      AND bucket >= w.lo AND bucket < w.hi OFFSET 0) AS v
+            WHERE %(level)s::text = '1d'
+        )
+        SELECT telemetry_bucket(%(step)s, time) AS time, min(low) AS low, max(high) AS high,
+               sum(total) / sum(n) AS mean, sum(n)::bigint AS n
+        FROM part GROUP BY 1 ORDER BY 1
+        """,
+        {
+            "metric": metric,
+            "step": step,
+            "level": level.name if level else None,
+            **_arrays("raw", ends),
+            **_arrays("all", whole),
+        },
+    )
