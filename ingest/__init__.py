@@ -1,0 +1,1 @@
+"""Ingest: from the frames of devices to readings, alarms and dead letters, exactly once."""

@@ -1,0 +1,236 @@
+"""Judges messages: applies every rule to each in the order of arrival and keeps the states."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from devices.alarms import ALARM_CLASSES, AlarmKind
+from devices.messages import AlarmSignal
+from devices.registry.model import DeviceContext, DeviceState
+from ingest.detection import defaults, rules, store
+from ingest.detection.model import (
+    Clear,
+    ElderWatch,
+    Event,
+    Observation,
+    Raise,
+    Result,
+    Rule,
+    State,
+)
+from ingest.detection.store import Key
+from kernel.db import Tx
+
+# A door or bed that a gateway reports so much later is no longer how it stands now.
+_STATE_AGE = timedelta(hours=24)
+_AWAY_KINDS = frozenset(
+    {AlarmKind.INACTIVITY, AlarmKind.DOOR_OPEN, AlarmKind.BED_EXIT, AlarmKind.GEOFENCE_EXIT}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One message to be judged: who said it, how the elder is watched over, what was said.
+
+    `signals` are the device's own alarms among it; `moved` says that it shows movement.
+    """
+
+    device: DeviceContext
+    watch: ElderWatch
+    observation: Observation
+    signals: tuple[AlarmSignal, ...] = ()
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a case comes to. `by_device`: the device said so itself; else a rule found it.
+
+    `order` is the case's place in what was judged.
+    """
+
+    order: int
+    event: Event
+    by_device: bool
+
+
+class Book:
+    """The states of the rules while messages are judged, and which of them changed."""
+
+    def __init__(self, states: dict[Key, State]) -> None:
+        self._states = states
+        self.changed: dict[Key, State | None] = {}
+
+    def get(self, subject: str, rule: str) -> State | None:
+        """The state of a rule for a subject; None is normal."""
+        return self._states.get((subject, rule))
+
+    def put(self, subject: str, rule: str, result: Result) -> tuple[Event, ...]:
+        """Keep what a rule came to and hand on its events."""
+        key = (subject, rule)
+        before = self._states.get(key)
+        if result.state != before:
+            self.changed[key] = result.state
+            if result.state is None:
+                del self._states[key]
+            else:
+                self._states[key] = result.state
+        return result.events
+
+
+def subjects(case: Case) -> Iterator[str]:
+    """Whose states a case needs."""
+    yield device_subject(case.device.no)
+    if case.device.elder_id is not None:
+        yield elder_subject(case.device)
+
+
+def device_subject(no: int) -> str:
+    """The subject of a device in `detection_state`."""
+    return f"d:{no}"
+
+
+def elder_subject(device: DeviceContext) -> str:
+    """The subject of a device's elder in `detection_state`."""
+    return f"e:{device.elder_id}"
+
+
+async def detect(tx: Tx, cases: Sequence[Case], now: datetime) -> list[Finding]:
+    """Judge messages in their order and store the states that changed."""
+    wanted = {subject for case in cases for subject in subjects(case)}
+    book = Book(await store.load_states(tx, wanted))
+    findings = judge(cases, book, now)
+    await store.save_states(tx, book.changed, now)
+    return findings
+
+
+def judge(cases: Sequence[Case], book: Book, now: datetime) -> list[Finding]:
+    """Apply every rule to every case; pure but for `book`."""
+    findings: list[Finding] = []
+    for order, case in enumerate(cases):
+        found = [Finding(order, event, True) for event in _signals(case, book)]
+        if case.device.state is DeviceState.BOUND:
+            found += [
+                Finding(order, event, False) for rule in _RULES for event in rule(case, book, now)
+            ]
+        findings.extend(_loudest(found))
+    return findings
+
+
+def _loudest(found: list[Finding]) -> list[Finding]:
+    """One alarm a kind and message: systolic and diastolic too high are one pressure too high."""
+    best: dict[AlarmKind, Finding] = {}
+    for finding in found:
+        if isinstance(finding.event, Raise) and finding.event.kind not in best:
+            best[finding.event.kind] = finding
+        elif isinstance(finding.event, Raise):
+            known = best[finding.event.kind].event
+            if isinstance(known, Raise) and finding.event.severity.rank < known.severity.rank:
+                best[finding.event.kind] = finding
+    cleared = [
+        each for each in found if isinstance(each.event, Clear) and each.event.kind not in best
+    ]
+    return cleared + list(best.values())
+
+
+def _signals(case: Case, book: Book) -> Iterator[Event]:
+    subject = device_subject(case.device.no)
+    for signal in case.signals:
+        if signal.kind is AlarmKind.LOW_BATTERY:
+            continue
+        if signal.level:
+            rule = Rule.SIGNAL.of(signal.kind)
+            state, at = book.get(subject, rule), case.observation.at
+            if not signal.active and state and at < datetime.fromisoformat(state["since"]):
+                # Said before the alarm and judged after it: the alarm lane is faster.
+                continue
+            result = rules.signal(state, signal.kind, signal.active, signal.detail, at)
+            yield from book.put(subject, rule, result)
+        elif signal.active:
+            detail = {"detail": signal.detail} if signal.detail else {}
+            yield Raise(signal.kind, ALARM_CLASSES[signal.kind].severity, detail)
+        else:
+            yield Clear(signal.kind)
+
+
+def _vitals(case: Case, book: Book, _: datetime) -> Iterator[Event]:
+    seen = case.observation
+    if seen.elder_id is None or not seen.fresh:
+        return
+    for reading in seen.readings:
+        rule = defaults.VITALS.get(reading.metric)
+        if rule is None:
+            continue
+        limits = case.watch.limits.get(reading.metric, rule.limits)
+        subject, name = elder_subject(case.device), Rule.VITAL.of(reading.metric)
+        state = book.get(subject, name)
+        yield from book.put(subject, name, rules.vital(state, reading, rule, limits))
+
+
+def _battery(case: Case, book: Book, _: datetime) -> Iterator[Event]:
+    seen = case.observation
+    if not seen.fresh or (seen.battery is None and seen.battery_low is None):
+        return
+    limit = seen.low_battery_percent or defaults.BATTERY_PERCENT
+    subject = device_subject(case.device.no)
+    state = book.get(subject, Rule.BATTERY)
+    result = rules.battery(state, seen.battery, seen.battery_low, limit, seen.at)
+    yield from book.put(subject, Rule.BATTERY, result)
+
+
+def _door(case: Case, book: Book, now: datetime) -> Iterator[Event]:
+    subject = device_subject(case.device.no)
+    for reading in case.observation.readings:
+        if reading.metric == "door_open" and now - reading.at < _STATE_AGE:
+            result = rules.door(book.get(subject, Rule.DOOR), reading.value > 0, reading.at)
+            yield from book.put(subject, Rule.DOOR, result)
+
+
+def _bed(case: Case, book: Book, now: datetime) -> Iterator[Event]:
+    subject = device_subject(case.device.no)
+    for reading in case.observation.readings:
+        if reading.metric == "bed_occupied" and now - reading.at < _STATE_AGE:
+            result = rules.bed(book.get(subject, Rule.BED), reading.value > 0, reading.at)
+            yield from book.put(subject, Rule.BED, result)
+
+
+def _geofence(case: Case, book: Book, _: datetime) -> Iterator[Event]:
+    seen, fence = case.observation, case.watch.fence
+    if seen.position is None or fence is None or seen.elder_id is None or not seen.fresh:
+        return
+    subject = elder_subject(case.device)
+    state = book.get(subject, Rule.GEOFENCE)
+    result = rules.geofence(state, seen.position, fence, seen.position.at or seen.at)
+    yield from book.put(subject, Rule.GEOFENCE, result)
+
+
+def _movement(case: Case, book: Book, _: datetime) -> Iterator[Event]:
+    if not case.moved or case.device.elder_id is None or not case.observation.fresh:
+        return
+    subject = elder_subject(case.device)
+    if book.get(subject, Rule.INACTIVITY) is not None:
+        yield from book.put(subject, Rule.INACTIVITY, Result(None, (Clear(AlarmKind.INACTIVITY),)))
+
+
+_RULES: tuple[Callable[[Case, Book, datetime], Iterable[Event]], ...] = (
+    _vitals,
+    _battery,
+    _door,
+    _bed,
+    _geofence,
+    _movement,
+)
+
+
+def suppressed(kind: AlarmKind, *, paused: bool, away: bool) -> str | None:
+    """Why an alarm is put on record without calling anybody, None when it rings.
+
+    A paused device is out of service on purpose, until a time. A pressed button rings in any case:
+    whoever pressed it does not know of the pause. An elder who is away leaves an empty home, whose
+    silence and doors mean nothing; what the elder's own body or hand says still rings.
+    """
+    if kind is AlarmKind.SOS:
+        return None
+    if paused:
+        return "device_paused"
+    return "elder_away" if away and kind in _AWAY_KINDS else None

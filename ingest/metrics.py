@@ -1,0 +1,35 @@
+"""What ingest says of itself to Prometheus. No label ever holds a device or a person."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+FRAMES = Counter("silverline_ingest_frames_total", "Frames received", ["transport", "codec"])
+MESSAGES = Counter("silverline_ingest_messages_total", "Messages stored for the first time")
+DUPLICATES = Counter("silverline_ingest_duplicates_total", "Messages that were stored before")
+READINGS = Counter("silverline_ingest_readings_total", "Readings stored")
+IMPLAUSIBLE = Counter("silverline_ingest_implausible_total", "Readings flagged as implausible")
+ALARMS = Counter(
+    "silverline_ingest_alarms_total", "Alarms stored", ["kind", "source", "suppressed"]
+)
+DEAD_LETTERS = Counter("silverline_ingest_dead_letters_total", "Frames kept aside", ["reason"])
+DATABASE_UP = Gauge("silverline_ingest_database_up", "1 while the database answers")
+BROKER_UP = Gauge("silverline_ingest_broker_up", "1 while the lane is connected", ["lane"])
+QUEUE = Gauge("silverline_ingest_queue_depth", "Frames received and not yet committed", ["lane"])
+QUEUE_BYTES = Gauge("silverline_ingest_queue_bytes", "Memory that they are taken for", ["lane"])
+PAUSES = Counter("silverline_ingest_pauses_total", "Times that reading was paused", ["lane"])
+TCP_CONNECTIONS = Gauge("silverline_ingest_tcp_connections", "Open TCP connections of devices")
+BATCH = Histogram(
+    "silverline_ingest_batch_messages",
+    "Messages in one transaction",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000),
+)
+COMMIT_SECONDS = Histogram(
+    "silverline_ingest_commit_seconds",
+    "From receiving a frame to its commit",
+    ["lane"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60, 300),
+)
+LATENESS_SECONDS = Histogram(
+    "silverline_ingest_lateness_seconds",
+    "From a device's time to receiving the message",
+    buckets=(0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 86400, 7 * 86400),
+)
