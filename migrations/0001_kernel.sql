@@ -7,7 +7,8 @@ CREATE TABLE division (
     level       smallint NOT NULL CHECK (level BETWEEN 1 AND 5),
     parent      text,
     valid_from  date,
-    valid_to    date
+    valid_to    date,
+    source      text NOT NULL DEFAULT 'import' CHECK (source IN ('bundled', 'import'))
 );
 CREATE INDEX division_parent ON division (parent);
 
