@@ -157,13 +157,15 @@ class Frame:
 
     `retained` is MQTT's flag of an old message that a new subscriber gets: a press in it is not a
     press of now. `device` is the address that an earlier frame of the same connection gave
-    (`Decoded.device`), for protocols where only the login carries it.
+    (`Decoded.device`), for protocols where only the login carries it. `received_at` is the time of
+    arrival (UTC), which some watches want to be told in the answer to their login.
     """
 
     payload: bytes
     topic: str = ""
     retained: bool = False
     device: str = ""
+    received_at: datetime | None = None
 
 
 Decoder = Callable[[Frame], Decoded]

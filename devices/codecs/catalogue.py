@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from devices.codecs import setracker, silverline_v1, zigbee2mqtt
+from devices.codecs import iw_trv, setracker, silverline_v1, zigbee2mqtt
 from devices.messages import Codec
 
 CODECS: Mapping[str, Codec] = MappingProxyType(
-    {codec.name: codec for codec in (silverline_v1.CODEC, zigbee2mqtt.CODEC, setracker.CODEC)}
+    {
+        module.CODEC.name: module.CODEC
+        for module in (silverline_v1, zigbee2mqtt, setracker, iw_trv)
+    }
 )
 
 

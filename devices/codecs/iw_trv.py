@@ -1,0 +1,312 @@
+"""IW and TRV watches: text frames over TCP that end with `#`, `IWAP49,68#`.
+
+Four letters and digits name the message: `AP…`, `CP…`, `YP…` come from the watch and are answered
+with the same name one letter on (`AP49` → `BP49`). Only the login `AP00` carries the IMEI, so that
+the connection has to remember it (`Frame.device`). Times are UTC. Source: the maker's "GPS watch
+protocol" (2023) and frames of public decoder tests.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from devices.alarms import AlarmKind
+from devices.codecs.fields import clean
+from devices.messages import (
+    AlarmSignal,
+    Codec,
+    CodecError,
+    Decoded,
+    DeviceStatus,
+    Flag,
+    Frame,
+    Message,
+    Position,
+    Reading,
+    Scalar,
+)
+
+MAX_FRAME = 16 * 1024
+"""Longest frame in bytes; a voice packet is about a kilobyte."""
+_MAX_VOICE = 4096
+
+_NAME = re.compile(r"(IW|TRV|[A-Z]{2,3})([A-Z]P[0-9A-Z]{2})(.*)", re.DOTALL)
+_VOICE = re.compile(rb"[A-Z]{2,3}AP07,[^,#]{0,32},\d{1,4},\d{1,4},(\d{1,5}),")
+_IMEI = re.compile(r"[0-9A-Za-z]{5,20}")
+_NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{0,9})?", re.ASCII)
+_STATE = r"(?P<gsm>\d{3})(?P<satellites>\d{3})(?P<battery>\d{3})\d\d\d\d\d"
+_FIX = re.compile(
+    r"(?P<date>\d{6})(?P<valid>[AV])"
+    r"(?P<lat>\d\d\d\d\.\d+)(?P<ns>[NS])(?P<lon>\d{5}\.\d+)(?P<ew>[EW])"
+    r"(?P<speed>\d{3}\.\d)(?P<time>\d{6})(?P<course>[\d.]{6})" + _STATE + r"\d*(?P<rest>.*)",
+    re.ASCII | re.DOTALL,
+)
+_HEARTBEAT = re.compile(_STATE + r"\d*", re.ASCII)
+# A sugar of 25 mmol/L and more is rare, one of 25 mg/dL deadly: larger numbers are mg/dL.
+_SUGAR_MG = 25
+_MG_PER_MMOL = 18.016
+
+_ALARMS = {
+    "01": AlarmKind.SOS,
+    "03": AlarmKind.TAKEN_OFF,
+    "05": AlarmKind.FALL,
+    "06": AlarmKind.FALL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    """A frame taken apart; `device` is what the connection knows."""
+
+    head: str
+    name: str
+    body: str
+    device: str
+    received_at: datetime | None
+
+    @property
+    def fields(self) -> list[str]:
+        """The values behind the name, without the comma that follows it."""
+        return [field.strip() for field in self.body.removeprefix(",").split(",")]
+
+    def answer(self, content: str = "") -> bytes:
+        name = chr(ord(self.name[0]) + 1) + self.name[1:]
+        return f"{self.head}{name}{content}#".encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    messages: tuple[Message, ...] = ()
+    warnings: tuple[str, ...] = ()
+    device: str = ""
+    content: str = ""
+
+
+def split(buffer: bytes) -> tuple[list[bytes], bytes]:
+    """Cut a stream at `#`; a voice packet (AP07) says its length, as it may have `#` inside.
+
+    Raises CodecError (oversized) when the buffer only grows.
+    """
+    frames: list[bytes] = []
+    begin = 0
+    while True:
+        while begin < len(buffer) and buffer[begin] in b"\r\n\0 ":
+            begin += 1
+        voice = _VOICE.match(buffer, begin)
+        start = begin
+        if voice is not None and (length := int(voice[1])) <= _MAX_VOICE:
+            start = voice.end() + length
+        end = buffer.find(b"#", start)
+        if end < 0:
+            break
+        frames.append(buffer[begin : end + 1])
+        begin = end + 1
+    rest = buffer[begin:]
+    if len(rest) > MAX_FRAME and not frames:
+        raise CodecError("oversized", f"more than {MAX_FRAME} bytes and no end of a frame")
+    return frames, rest
+
+
+def decode(frame: Frame) -> Decoded:
+    """Decode one frame, with or without its `#`. What the watch uploads is answered.
+
+    `Message.device` is the IMEI that the connection's login gave, empty when there was none.
+    CodecError reasons: oversized, not_a_frame, bad_field.
+    """
+    if len(frame.payload) > MAX_FRAME:
+        raise CodecError("oversized", f"{len(frame.payload)} bytes are more than {MAX_FRAME}")
+    text = frame.payload.decode("utf-8", "replace").strip("\r\n\0 ").removesuffix("#")
+    match = _NAME.fullmatch(text)
+    if match is None:
+        raise CodecError("not_a_frame", "a frame begins with IW or TRV and the message's name")
+    packet = _Packet(match[1], match[2], match[3], frame.device, frame.received_at)
+    handler = _HANDLERS.get(packet.name)
+    if handler is None:
+        # Among them the watch's answers to commands of ours: to answer those would be a loop.
+        return Decoded(warnings=(f"{packet.name} is not used",), device=packet.device)
+    part = handler(packet)
+    device = part.device or packet.device
+    return Decoded(part.messages, (packet.answer(part.content),), part.warnings, device)
+
+
+def _login(packet: _Packet) -> _Part:
+    imei = packet.fields[0]
+    if _IMEI.fullmatch(imei) is None:
+        raise CodecError("bad_field", "the login carries no IMEI")
+    if packet.head != "IW" or packet.received_at is None:
+        return _Part(device=imei)
+    now = packet.received_at.astimezone(UTC)
+    return _Part(device=imei, content=f",{now:%Y%m%d%H%M%S},0")
+
+
+def _position(packet: _Packet) -> _Part:
+    """AP01, YP03, YP14: where the watch is."""
+    match = _FIX.match(packet.body)
+    if match is None:
+        raise CodecError("bad_field", f"{packet.name} cannot be read")
+    return _Part((_fix_message(packet, "location", match, (), {}),))
+
+
+def _alarm(packet: _Packet) -> _Part:
+    """AP10: as a position, then country, network, area, cell, alarm code, language, reply wish."""
+    match = _FIX.match(packet.body)
+    tail = (match["rest"] if match else packet.body).split(",")
+    code = tail[5].strip() if len(tail) > 5 else ""
+    kind = _ALARMS.get(code)
+    detail = f"AP10 {clean(code)[:8]}"
+    alarms = (AlarmSignal(kind, detail=detail),) if kind else ()
+    # 00 is sent by some watches for a pressed button: what it means is for the profile to say.
+    states: dict[str, Scalar] = {} if kind else {"alarm_unspecified": True}
+    if match is None:
+        flags = frozenset({Flag.TIME_MISSING, Flag.POSITION_INVALID})
+        message = Message(packet.device, "alarm", alarms=alarms, states=states, flags=flags)
+        return _Part((message,), ("bad_field: the position cannot be read",))
+    return _Part((_fix_message(packet, "alarm", match, alarms, states),))
+
+
+def _fix_message(
+    packet: _Packet,
+    kind: str,
+    match: re.Match[str],
+    alarms: tuple[AlarmSignal, ...],
+    states: dict[str, Scalar],
+) -> Message:
+    at = _moment(match["date"], match["time"])
+    flags = {Flag.TIME_MISSING} if at is None else set()
+    lat = _degrees(match["lat"], 2, match["ns"] == "S")
+    lon = _degrees(match["lon"], 3, match["ew"] == "W")
+    position = None
+    if abs(lat) <= 90 and abs(lon) <= 180:
+        valid = match["valid"] == "A" and (lat, lon) != (0, 0)
+        speed, course = _number(match["speed"]), _number(match["course"])
+        position = Position(lat, lon, at=at, valid=valid, speed_kmh=speed, course_deg=course)
+    if position is None or not position.valid:
+        flags.add(Flag.POSITION_INVALID)
+    readings, status = _battery(match["battery"])
+    return Message(
+        device=packet.device,
+        kind=kind,
+        at=at,
+        readings=readings,
+        alarms=alarms,
+        position=position,
+        status=status,
+        states=MappingProxyType(states),
+        flags=frozenset(flags),
+    )
+
+
+def _moment(date: str, time: str) -> datetime | None:
+    """YYMMDD and HHMMSS."""
+    try:
+        return datetime.strptime(f"20{date}{time}+0000", "%Y%m%d%H%M%S%z").astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _degrees(text: str, digits: int, negative: bool) -> float:
+    """DDMM.mmmm or DDDMM.mmmm in degrees."""
+    value = int(text[:digits]) + float(text[digits:]) / 60
+    return -value if negative else value
+
+
+def _number(text: str) -> float | None:
+    text = text.strip()
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def _battery(text: str) -> tuple[tuple[Reading, ...], DeviceStatus | None]:
+    percent = float(text)
+    status = DeviceStatus(battery_percent=percent) if percent <= 100 else None
+    return (Reading("battery", percent),), status
+
+
+def _heartbeat(packet: _Packet) -> _Part:
+    """AP03 and CP01: signal, satellites, battery and, from watches, steps and turns."""
+    match = _HEARTBEAT.match(packet.fields[0])
+    if match is None:
+        raise CodecError("bad_field", f"{packet.name} cannot be read")
+    readings, status = _battery(match["battery"])
+    counted = zip(("steps", "roll_count"), packet.fields[1:3], strict=False)
+    counts = [(metric, _number(field)) for metric, field in counted if packet.name == "AP03"]
+    readings += tuple(Reading(metric, value) for metric, value in counts if value is not None)
+    return _Part((_message(packet, "status", readings, status),))
+
+
+def _cells(packet: _Packet) -> _Part:
+    """AP02: cells and WiFi in sight, no position; they only say that the watch lives."""
+    cells = sum("|" in field and "&" not in field for field in packet.fields)
+    states: dict[str, Scalar] = {"cells_in_sight": cells}
+    return _Part((_message(packet, "location", (), None, states),))
+
+
+def _vitals(*metrics: str) -> Callable[[_Packet], _Part]:
+    """Values in this order; an empty one, or 0, was not measured."""
+
+    def handle(packet: _Packet) -> _Part:
+        values = [_number(field) for field in packet.fields[: len(metrics)]]
+        if not any(value is not None for value in values):
+            raise CodecError("bad_field", f"{packet.name} has no number")
+        pairs = zip(metrics, values, strict=False)
+        readings, warnings = _measured([(m, value) for m, value in pairs if value])
+        states: dict[str, Scalar] = {} if readings else {"measurement": "failed"}
+        battery = next((r.value for r in readings if r.metric == "battery"), None)
+        known = battery is not None and 0 <= battery <= 100
+        status = DeviceStatus(battery_percent=battery) if known else None
+        return _Part((_message(packet, "vitals", readings, status, states),), warnings)
+
+    return handle
+
+
+def _measured(
+    pairs: Sequence[tuple[str, float]],
+) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+    readings: list[Reading] = []
+    warnings: list[str] = []
+    for metric, given in pairs:
+        value = given
+        if metric == "glucose" and value >= _SUGAR_MG:
+            value = round(value / _MG_PER_MMOL, 2)
+            warnings.append("glucose is taken as mg/dL")
+        readings.append(Reading(metric, value))
+    return tuple(readings), tuple(warnings)
+
+
+def _message(
+    packet: _Packet,
+    kind: str,
+    readings: tuple[Reading, ...],
+    status: DeviceStatus | None,
+    states: dict[str, Scalar] | None = None,
+) -> Message:
+    return Message(
+        device=packet.device,
+        kind=kind,
+        readings=readings,
+        status=status,
+        states=MappingProxyType(states or {}),
+        flags=frozenset({Flag.TIME_MISSING}),
+    )
+
+
+_HANDLERS: dict[str, Callable[[_Packet], _Part]] = {
+    "AP00": _login,
+    "AP01": _position,
+    "AP02": _cells,
+    "AP03": _heartbeat,
+    "AP10": _alarm,
+    "AP14": lambda _: _Part(content=",0.000,0.000"),
+    "AP49": _vitals("heart_rate"),
+    "AP50": _vitals("body_temperature", "battery"),
+    "APHT": _vitals("heart_rate", "bp_systolic", "bp_diastolic"),
+    "APHP": _vitals(
+        "heart_rate", "bp_systolic", "bp_diastolic", "spo2", "glucose", "body_temperature"
+    ),
+    "CP01": _heartbeat,
+    "YP03": _position,
+    "YP14": _position,
+}
+
+CODEC = Codec(name="iw_trv", title="IW / TRV (TCP)", decode=decode, split=split)
