@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -20,7 +21,8 @@ from psycopg.conninfo import make_conninfo
 
 from ingest.telemetry import modes
 from ingest.telemetry.model import StorageMode
-from kernel.db import Database
+from kernel.db import Database, fetch_value
+from kernel.ids import new_id
 from kernel.migrate import migrate
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -96,4 +98,61 @@ async def storage(
     await modes.enable_extension(bare_db)
     in_force = await modes.ensure_storage(bare_db, storage_mode, now)
     assert in_force is storage_mode
+    async with bare_db.transaction() as tx:
+        # As if the software had been installed at `now`: the rollup begins there.
+        await tx.execute(
+            """
+            UPDATE rollup_state SET done_until = telemetry_bucket(width, %(now)s),
+                   open_from = CASE WHEN open_from IS NOT NULL
+                               THEN telemetry_bucket(width, %(now)s) END
+            FROM (VALUES ('15m', interval '15 minutes'), ('1h', '1 hour'), ('1d', '1 day'))
+                 AS l (name, width)
+            WHERE level = l.name
+            """,
+            {"now": now},
+        )
     return Storage(bare_db, storage_mode, bare_url)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Elders and devices for the tests of what an elder's chart shows."""
+
+    db: Database
+    now: datetime
+
+    async def elder(self) -> UUID:
+        elder_id = new_id()
+        async with self.db.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO elder (id, name, sex, division_code, created_at, updated_at)"
+                " VALUES (%s, '斯琴高娃', 'female', '150102001001', %s, %s)",
+                (elder_id, self.now, self.now),
+            )
+        return elder_id
+
+    async def device(self) -> int:
+        async with self.db.transaction() as tx:
+            number: int = await fetch_value(
+                tx,
+                "INSERT INTO device (id, profile, division_code, created_at, updated_at)"
+                " VALUES (%s, 'silverline-band', '150102001001', %s, %s) RETURNING no",
+                (f"BAND-{next(_numbers):06d}", self.now, self.now),
+            )
+        return number
+
+    async def bind(
+        self, device_no: int, elder_id: UUID, since: datetime, until: datetime | None = None
+    ) -> None:
+        async with self.db.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO device_binding (id, device_no, elder_id, bound_at, unbound_at)"
+                " VALUES (%s, %s, %s, %s, %s)",
+                (new_id(), device_no, elder_id, since, until),
+            )
+
+
+@pytest.fixture
+def home(storage: Storage, now: datetime) -> Home:
+    """Makes elders and devices in the database of `storage`."""
+    return Home(storage.db, now)
