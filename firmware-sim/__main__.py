@@ -72,7 +72,7 @@ async def _simulate(
         loop.add_signal_handler(number, end)
     fleet = Fleet(roster, _surroundings(options, scenario, tally))
     fleet.start()
-    await fleet.until_connected(_GRACE)
+    await fleet.until_connected(min(_GRACE, options.settle))
     conductor = Conductor(fleet, scenario, tally, rate=options.rate, seed=options.seed)
     conductor.start()
     if options.control:

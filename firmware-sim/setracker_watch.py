@@ -20,6 +20,7 @@ from sim_device import Whereabouts
 from tally import Account, Tally
 from vital_signs import Person
 
+LAST_WORD = 1.0  # how long a planned cut waits for the last answer (s)
 FIRST_DELAY, LONGEST_DELAY = 0.25, 15.0  # seconds between attempts
 ANSWER_TIMEOUT = 10.0  # LK without an answer for so long (s): the line is dead
 KEPT_POSITIONS = 500
@@ -72,13 +73,14 @@ class SetrackerWatch:
         self._plug_timer: asyncio.TimerHandle | None = None
         self._asked_at: float | None = None
         self._connections = 0
+        self._leaving = False
         self._finished = False
         tally.tcp.by_device[identity.device_id] = Account()
 
     @property
     def online(self) -> bool:
-        """Whether the connection is up."""
-        return self._writer is not None
+        """Whether the connection is up and in use."""
+        return self._writer is not None and not self._leaving
 
     @property
     def seq(self) -> int | None:
@@ -92,7 +94,7 @@ class SetrackerWatch:
 
     def measure(self) -> None:
         """bphrt, oxygen and btemp2; nothing while offline."""
-        if self._writer is None:
+        if not self.online:
             return
         values = self._person.vitals(now_ms(), blood_pressure=True)
         for metric, (value, until) in list(self._held.items()):
@@ -110,7 +112,7 @@ class SetrackerWatch:
     def report_status(self) -> None:
         """LK: steps, rolls, battery. Its answer is the watch's proof of a living line."""
         steps = self._person.steps(now_ms())
-        if self._writer is not None:
+        if self.online:
             if self._asked_at is None:
                 self._asked_at = asyncio.get_running_loop().time()
             fields = [str(steps), "0", str(self._battery)]
@@ -118,7 +120,7 @@ class SetrackerWatch:
 
     def report_location(self) -> None:
         """UD_LTE with a fix; kept as UD2 while offline."""
-        command = "UD_LTE" if self._writer is not None else "UD2"
+        command = "UD_LTE" if self.online else "UD2"
         self._say(command, self._track(0), ("steps", "roll_count", "battery"), position=True)
 
     def hold(self, values: Mapping[str, float], seconds: float | None) -> None:
@@ -147,12 +149,20 @@ class SetrackerWatch:
         self.report_status()
 
     def cut(self, seconds: float) -> None:
-        """Out of coverage for `seconds`."""
+        """Out of coverage for `seconds`.
+
+        It waits for the answer to a last LK, so that the report can say of every frame whether it
+        arrived: vitals have no time and cannot be sent again without being stored twice.
+        """
         self._plugged.clear()
         if self._plug_timer is not None:
             self._plug_timer.cancel()
-        self._plug_timer = asyncio.get_running_loop().call_later(seconds, self.plug)
-        self._abort()
+        loop = asyncio.get_running_loop()
+        self._plug_timer = loop.call_later(seconds, self.plug)
+        if self.online:
+            self.report_status()
+            self._leaving = True
+            loop.call_later(min(LAST_WORD, seconds), self._leave)
 
     def plug(self) -> None:
         """Back in coverage."""
@@ -272,7 +282,9 @@ class SetrackerWatch:
             account.readings += len(sent.metrics)
             account.alarms += bool(sent.alarm)
             if sent.word == word:
-                return
+                break
+        if self._leaving and not self._unconfirmed:
+            self._leave()
 
     def _say(
         self,
@@ -286,10 +298,11 @@ class SetrackerWatch:
     ) -> None:
         data = frames.frame(self.identity.imei, command, fields)
         sent = Sent(data, word, metrics, position, alarm)
-        if self._writer is None:
-            self._kept.append(sent)
-        else:
+        if self.online:
             self._send(sent)
+        elif position:
+            self._tally.tcp.unconfirmed += len(self._kept) == KEPT_POSITIONS  # the oldest goes
+            self._kept.append(sent)
 
     def _send(self, sent: Sent) -> None:
         self._tally.tcp.frames_sent += 1
@@ -321,6 +334,10 @@ class SetrackerWatch:
             )
         )
 
+    def _leave(self) -> None:
+        if self._leaving:
+            self._abort()
+
     def _abort(self) -> None:
         if self._writer is not None:
             self._writer.transport.abort()
@@ -329,4 +346,5 @@ class SetrackerWatch:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        self._leaving = False
         self._asked_at = None

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--scenario", default="mixed", help="name or path of a scenario (default: mixed)")
     add("--devices", type=_count, help="how many (default: all credentials, or 50)")
     add("--seconds", type=_positive, help="end after so long (default: on Ctrl-C)")
-    add("--settle", type=_positive, default=10.0, help="seconds to wait for acknowledgements (10)")
+    add("--settle", type=_positive, default=10.0, help="seconds to wait for what is missing (10)")
     add("--broker", type=_address, default=("127.0.0.1", 1883), metavar="HOST:PORT")
     add("--tcp", type=_address, default=("127.0.0.1", 5093), metavar="HOST:PORT")
     add("--credentials", type=Path, metavar="FILE", help="JSON list of devices and passwords")

@@ -133,6 +133,8 @@ class Tally:
         ledger.publications += 1
         self.changed.set()
         for note in envelope.notes:
+            if note.kind == "bridge":
+                continue  # the state of a zigbee2mqtt bridge is no message of a device
             account = self.by_device.setdefault(note.device, Account())
             ledger.messages += 1
             ledger.readings.update(note.metrics)
@@ -227,6 +229,7 @@ class Tally:
         return {
             "messages_published": ledger.messages,
             "alarms_published": ledger.alarms,
+            "readings_published": ledger.readings.total(),
             "readings_by_metric": dict(ledger.readings),
         }
 
