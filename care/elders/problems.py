@@ -7,6 +7,7 @@ lists equal.
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
+from kernel import resident_id
 from kernel.errors import Invalid
 
 
@@ -29,6 +30,10 @@ class Problem:
 
 
 SENTENCES: Mapping[str, str] = {
+    **resident_id.PROBLEMS,
+    **resident_id.WARNINGS,
+    "id_number_rounded": "The spreadsheet has rounded this number; type it as text.",
+    "perhaps_registered": "Somebody with this name and number is registered already.",
     "required": "This is needed.",
     "too_long": "At most %(limit)s characters fit here.",
     "too_many": "At most %(limit)s entries fit here.",
@@ -38,13 +43,8 @@ SENTENCES: Mapping[str, str] = {
     "division_unknown": "There is no such division.",
     "division_outside": "This division is outside of your area.",
     "division_ambiguous": "Several divisions have this name; write it with the district.",
-    "id_number_length": "An ID number has 18 characters.",
-    "id_number_characters": "An ID number has 17 digits and a digit or X at the end.",
-    "id_number_birth_date": "The birth date inside the ID number is not a real day up to today.",
-    "id_number_check": "The check digit does not fit: a digit is wrong or two are swapped.",
     "id_number_taken": "Somebody with this ID number is already registered.",
     "id_number_taken_in_file": "Row %(row)s of this file has the same ID number.",
-    "id_number_division": "The first six digits name no division that we know.",
     "sex_disagrees": "The ID number says otherwise.",
     "birth_date_disagrees": "The ID number says otherwise.",
     "date_unreadable": "This is not a date; write it as 1943-05-01.",
@@ -66,8 +66,9 @@ SENTENCES: Mapping[str, str] = {
     "fence_incomplete": "A fence needs a centre and a radius.",
     "doors_order": "The critical time must not be shorter than the other one.",
     "already_given": "This consent was already given and not withdrawn.",
-    "row_failed": "This row could not be stored.",
-    "contact_incomplete": "A contact needs a name and a telephone number.",
+    "heading_missing": "No row of headings with a column of names was found.",
+    "no_rows": "There are no rows below the headings.",
+    "not_finite": "This is not a number.",
 }
 
 

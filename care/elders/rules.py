@@ -4,13 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from kernel.resident_id import check_resident_id
-
 from care.elders import normalise
 from care.elders.ages import OLDEST_YEARS, age_on, local_date, years_before
 from care.elders.model import Contact, Draft, Phone, Sex
 from care.elders.problems import Problem
 from kernel.geo import outside_china
+from kernel.resident_id import check_resident_id
 
 NAME_LIMIT, LABEL_LIMIT, ADDRESS_LIMIT, NOTES_LIMIT, NOTE_LIMIT = 60, 20, 200, 4000, 2000
 MOST_PHONES, MOST_CONTACTS, MOST_LANGUAGES = 5, 10, 8
@@ -98,9 +97,18 @@ def _about_id_number(draft: Draft, now: datetime) -> tuple[Draft, list[Problem],
     if not draft.id_number:
         return draft, [], []
     result = check_resident_id(draft.id_number, now)
-    if not result.valid:
+    if result.code is not None:
         return draft, [Problem("id_number", result.code)], []
-    raise NotImplementedError(result)
+    warnings = [Problem("id_number", code) for code in result.warnings]
+    problems: list[Problem] = []
+    sex = Sex(result.sex) if result.sex else draft.sex
+    if draft.sex not in {Sex.UNKNOWN, sex}:
+        problems.append(Problem("sex", "sex_disagrees"))
+    if draft.birth_date not in {None, result.birth_date}:
+        problems.append(Problem("birth_date", "birth_date_disagrees"))
+    if not problems:
+        draft = replace(draft, sex=sex, birth_date=result.birth_date)
+    return draft, problems, warnings
 
 
 def _about_birth(draft: Draft, now: datetime) -> Iterable[Problem]:

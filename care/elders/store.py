@@ -76,10 +76,16 @@ class _Row:
 
 _SELECT = (
     "SELECT e.id, e.name, e.sex, e.birth_date, e.id_number_enc, e.division_code,"
-    " coalesce(d.name, '') AS division_name, e.address_enc, e.lat, e.lon, e.living_situation,"
+    " concat_ws(' ', county.name, town.name, village.name) AS division_name,"
+    " e.address_enc, e.lat, e.lon, e.living_situation,"
     " e.risk_notes, e.medical_enc, e.access_enc, e.languages, e.created_at, e.updated_at,"
     " u.display_name AS updated_by, e.archived_at, e.version"
-    " FROM elder e LEFT JOIN division d ON d.code = e.division_code"
+    " FROM elder e"
+    " LEFT JOIN division county ON county.code = left(e.division_code, 6) || '000000'"
+    " LEFT JOIN division town ON town.code = left(e.division_code, 9) || '000'"
+    "   AND substr(e.division_code, 7, 3) <> '000'"
+    " LEFT JOIN division village ON village.code = e.division_code"
+    "   AND right(e.division_code, 3) <> '000'"
     " LEFT JOIN user_account u ON u.id = e.updated_by"
 )
 

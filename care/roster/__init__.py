@@ -1,0 +1,1 @@
+"""The roster: finding elders, and the list of them."""
