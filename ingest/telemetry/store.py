@@ -179,7 +179,8 @@ async def _bindings(tx: Tx, elder_id: UUID, start: datetime, end: datetime) -> l
 
 
 # Every query takes its windows as arrays. OFFSET 0 keeps the inner query whole, so that each window
-# is a range scan of its device (and, in a view, of both of its halves).
+# is a range scan of its device (and, in a view, of both of its halves). `from` and `to` repeat what
+# the windows say, as values that let the planner leave out other days' partitions.
 
 
 def _arrays(prefix: str, wanted: Sequence[Window]) -> dict[str, object]:
@@ -187,6 +188,8 @@ def _arrays(prefix: str, wanted: Sequence[Window]) -> dict[str, object]:
         f"{prefix}_no": [w.device_no for w in wanted],
         f"{prefix}_lo": [w.start for w in wanted],
         f"{prefix}_hi": [w.end for w in wanted],
+        f"{prefix}_from": min((w.start for w in wanted), default=None),
+        f"{prefix}_to": max((w.end for w in wanted), default=None),
     }
 
 
@@ -201,7 +204,7 @@ async def _single(tx: Tx, metric: int, wanted: Sequence[Window], limit: int) -> 
         CROSS JOIN LATERAL (
             SELECT time, value FROM reading
             WHERE device_no = w.no AND metric = %(metric)s AND time >= w.lo AND time < w.hi
-                  AND quality & 10 = 0
+                  AND time >= %(raw_from)s AND time < %(raw_to)s AND quality & 10 = 0
             ORDER BY time LIMIT %(limit)s) AS r
         ORDER BY r.time LIMIT %(limit)s
         """,
@@ -246,24 +249,28 @@ async def _buckets(
             FROM ends AS w CROSS JOIN LATERAL (
                 SELECT time, value FROM reading
                 WHERE device_no = w.no AND metric = %(metric)s AND time >= w.lo AND time < w.hi
+                      AND time >= %(raw_from)s AND time < %(raw_to)s
                       AND quality & 10 = 0 OFFSET 0) AS r
             UNION ALL
             SELECT v.* FROM whole AS w CROSS JOIN LATERAL (
                 SELECT bucket, low, high, total, n FROM reading_15m
                 WHERE device_no = w.no AND metric = %(metric)s
-                      AND bucket >= w.lo AND bucket < w.hi OFFSET 0) AS v
+                      AND bucket >= w.lo AND bucket < w.hi
+                      AND bucket >= %(all_from)s AND bucket < %(all_to)s OFFSET 0) AS v
             WHERE %(level)s::text = '15m'
             UNION ALL
             SELECT v.* FROM whole AS w CROSS JOIN LATERAL (
                 SELECT bucket, low, high, total, n FROM reading_1h
                 WHERE device_no = w.no AND metric = %(metric)s
-                      AND bucket >= w.lo AND bucket < w.hi OFFSET 0) AS v
+                      AND bucket >= w.lo AND bucket < w.hi
+                      AND bucket >= %(all_from)s AND bucket < %(all_to)s OFFSET 0) AS v
             WHERE %(level)s::text = '1h'
             UNION ALL
             SELECT v.* FROM whole AS w CROSS JOIN LATERAL (
                 SELECT bucket, low, high, total, n FROM reading_1d
                 WHERE device_no = w.no AND metric = %(metric)s
-                      AND bucket >= w.lo AND bucket < w.hi OFFSET 0) AS v
+                      AND bucket >= w.lo AND bucket < w.hi
+                      AND bucket >= %(all_from)s AND bucket < %(all_to)s OFFSET 0) AS v
             WHERE %(level)s::text = '1d'
         )
         SELECT telemetry_bucket(%(step)s, time) AS time, min(low) AS low, max(high) AS high,
