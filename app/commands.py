@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ingest.telemetry.modes import ensure_storage, probe
-
+from app import wiring
 from app.settings import Settings
+from devices.credentials.dynsec import service_commands
+from ingest.telemetry.modes import ensure_storage, probe
 from kernel import audit
-from kernel.auth import service as auth
+from kernel.auth import users as auth
 from kernel.auth.model import SYSTEM, Role
 from kernel.clock import utcnow
 from kernel.db import Database, fetch_value
@@ -36,6 +37,10 @@ async def migrate_database(settings: Settings) -> list[str]:
         async with db.connection() as conn:
             mode = await probe(conn)
         await ensure_storage(db, mode, utcnow())
+    broker = wiring.dynamic_security(settings)
+    if broker is not None:
+        mqtt = settings.mqtt
+        await broker.send(service_commands(mqtt.username, mqtt.password.get_secret_value()))
     return applied
 
 

@@ -27,7 +27,7 @@ class SettingsError(DomainError):
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class DatabaseSection(_Section):
@@ -47,6 +47,9 @@ class MqttSection(_Section):
     tls: bool = False
     ca_file: str = ""
     share_group: str = ""
+    dynsec_username: str = "admin"
+    dynsec_password: SecretStr = SecretStr("")
+    """Set where Mosquitto keeps its own list of devices (dynamic security): we keep it in step."""
     bind: str = "127.0.0.1"
 
 

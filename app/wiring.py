@@ -5,12 +5,14 @@ The wings do not import each other. Everything that passes between them is in th
 
 from datetime import datetime
 
-from hotline.carrier.simulated import SimulatedCarrier
 from ingest.run import IngestSettings
 
 from app.settings import Settings
 from devices.alarms import ClearedCondition, RaisedAlarm
+from devices.credentials import jobs as credential_jobs
+from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
 from hotline import wing as hotline
+from hotline.carrier.simulated import SimulatedCarrier
 from ingest import jobs as ingest_jobs
 from kernel.db import Database, Tx
 from kernel.jobs import Job, prune
@@ -51,7 +53,22 @@ def carrier(settings: Settings, db: Database) -> Carrier:
 
 def outbox_handlers(settings: Settings, db: Database, port: Carrier) -> dict[str, Handler]:
     """Return the handler of every outbox topic."""
-    return hotline.outbox_handlers(db, settings.cipher(), port)
+    cipher = settings.cipher()
+    return {
+        **hotline.outbox_handlers(db, cipher, port),
+        **credential_jobs.outbox_handlers(db, cipher, dynamic_security(settings)),
+    }
+
+
+def dynamic_security(settings: Settings) -> DynamicSecurity | None:
+    """Return the way to a broker with a list of its own, None for the embedded one."""
+    mqtt = settings.mqtt
+    password = mqtt.dynsec_password.get_secret_value()
+    if not password:
+        return None
+    return DynamicSecurity(
+        DynsecSettings(mqtt.host, mqtt.port, mqtt.dynsec_username, password, mqtt.tls, mqtt.ca_file)
+    )
 
 
 async def due_deadlines(settings: Settings, db: Database, now: datetime) -> None:

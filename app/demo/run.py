@@ -7,8 +7,6 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from ingest.telemetry.modes import ensure_storage, probe
-
 from app.demo.operator import ScriptedOperator
 from app.demo.seed import Account, seed_demo
 from app.demo.simulator import Simulator
@@ -16,6 +14,7 @@ from app.demo.tally import Tally, count
 from app.embedded.children import EmbeddedError
 from app.processes import stop_on_signals
 from app.stack import Stack, StackSettings
+from ingest.telemetry.modes import ensure_storage, probe
 from kernel.clock import utcnow
 from kernel.crypto import FieldCipher, parse_master_key
 from kernel.db import Database, fetch_value

@@ -13,7 +13,7 @@ from app.demo.fleet import PlannedDevice, plan_fleet
 from app.secrets import write_private
 from devices.credentials import service as credentials
 from devices.registry import service as registry
-from kernel.auth import service as auth
+from kernel.auth import users as auth
 from kernel.auth.model import SYSTEM, Role
 from kernel.crypto import FieldCipher
 from kernel.db import Database, Tx, fetch_value
@@ -63,7 +63,7 @@ async def seed_demo(
         homes = max(p.home for p in planned) + 1
         elders = await seed_elders(tx, cipher, homes, now, SEED)
         await seed_responders(tx, cipher, now)
-        entries = [await _device(tx, p, elders[p.home], now) for p in planned]
+        entries = [await _device(tx, cipher, p, elders[p.home], now) for p in planned]
     write_private(data_dir / "devices.json", json.dumps(entries, ensure_ascii=False, indent=1))
     write_private(
         accounts_file, json.dumps([asdict(a) for a in accounts], ensure_ascii=False, indent=1)
@@ -91,7 +91,7 @@ async def _accounts(tx: Tx, now: datetime) -> list[Account]:
 
 
 async def _device(
-    tx: Tx, planned: PlannedDevice, elder: SeededElder, now: datetime
+    tx: Tx, cipher: FieldCipher, planned: PlannedDevice, elder: SeededElder, now: datetime
 ) -> dict[str, object]:
     device = await registry.register(
         tx,
@@ -105,7 +105,7 @@ async def _device(
         # The watch speaks under the last ten digits of its IMEI.
         await registry.add_alias(tx, device.no, "setracker", planned.imei[-10:])
     await registry.bind(tx, device.no, elder.id, planned.room, actor=SYSTEM, now=now)
-    secret = await credentials.issue(tx, device.no, now=now)
+    secret = await credentials.issue(tx, device.no, cipher=cipher, now=now)
     return {
         "device_id": planned.device_id,
         "username": secret.username,

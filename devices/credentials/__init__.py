@@ -1,1 +1,1 @@
-"""MQTT credentials of devices: shown once, rotated, revoked at once, and what they may be used for."""
+"""MQTT credentials of devices: shown once, rotated, revoked at once; what they may be used for."""

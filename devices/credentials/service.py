@@ -1,5 +1,6 @@
 """Issue, rotate, revoke and check the credentials of devices."""
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -9,11 +10,16 @@ from datetime import datetime
 from devices.credentials import store
 from devices.credentials.model import Grant, Secret
 from devices.profiles import PROFILES
+from kernel.crypto import FieldCipher
 from kernel.db import Tx
 from kernel.errors import NotFound
 from kernel.ids import new_id
+from kernel.outbox import enqueue
 
 SECRET_BYTES = 24
+# A broker with a list of its own is told by the worker (devices/credentials/jobs.py).
+ACCESS_TOPIC = "mqtt.access"
+PURPOSE = "device_secret"
 
 
 def hash_secret(password: str) -> bytes:
@@ -22,7 +28,12 @@ def hash_secret(password: str) -> bytes:
 
 
 async def issue(
-    tx: Tx, device_no: int, *, now: datetime, created_by: uuid.UUID | None = None
+    tx: Tx,
+    device_no: int,
+    *,
+    cipher: FieldCipher,
+    now: datetime,
+    created_by: uuid.UUID | None = None,
 ) -> Secret:
     """Give the device a fresh credential; an older one ends at once (rotation).
 
@@ -34,12 +45,18 @@ async def issue(
     await store.revoke(tx, device_no, now)
     password = secrets.token_urlsafe(SECRET_BYTES)
     await store.insert(tx, new_id(), device_no, device_id, hash_secret(password), now, created_by)
+    box = base64.b64encode(cipher.encrypt(PURPOSE, password)).decode()
+    await enqueue(tx, ACCESS_TOPIC, {"device_id": device_id, "secret": box})
     return Secret(device_id, device_id, password)
 
 
 async def revoke(tx: Tx, device_no: int, *, now: datetime) -> bool:
     """End the device's credential; brokers drop its connection. False when there was none."""
-    return await store.revoke(tx, device_no, now) > 0
+    device_id = await store.device_id_of(tx, device_no)
+    ended = await store.revoke(tx, device_no, now) > 0
+    if ended and device_id is not None:
+        await enqueue(tx, ACCESS_TOPIC, {"device_id": device_id, "secret": None})
+    return ended
 
 
 async def authenticate(tx: Tx, username: str, password: str) -> Grant | None:
@@ -52,5 +69,5 @@ async def authenticate(tx: Tx, username: str, password: str) -> Grant | None:
     if found.state == "retired":
         return None
     profile = PROFILES.get(found.profile)
-    base = profile.base_topics if profile else ()
+    base = profile.bridge_topics(found.device_id) if profile else ()
     return Grant(found.device_no, found.device_id, base)

@@ -31,11 +31,17 @@ async def live_credential(tx: Tx, username: str) -> LiveCredential | None:
 
 
 async def device_id_of(tx: Tx, device_no: int) -> str | None:
-    """Return the id of a device that is not retired."""
+    """Return the id of a device, with its row locked."""
     found: str | None = await fetch_value(
-        tx, "SELECT id FROM device WHERE no = %s AND state <> 'retired' FOR UPDATE", (device_no,)
+        tx, "SELECT id FROM device WHERE no = %s FOR UPDATE", (device_no,)
     )
     return found
+
+
+async def latest_access(tx: Tx, device_id: str) -> LiveCredential | None:
+    """Return the live credential of a device in service, by the device's id."""
+    found = await live_credential(tx, device_id)
+    return found if found is not None and found.state != "retired" else None
 
 
 async def revoke(tx: Tx, device_no: int, now: datetime) -> int:
@@ -64,7 +70,8 @@ async def insert(
     """Keep a credential."""
     await execute(
         tx,
-        "INSERT INTO device_credential (id, device_no, username, secret_hash, created_at, created_by)"
+        "INSERT INTO device_credential"
+        " (id, device_no, username, secret_hash, created_at, created_by)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
         (credential_id, device_no, username, secret_hash, now, created_by),
     )

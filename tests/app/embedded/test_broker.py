@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from app.embedded.broker import BrokerSettings, EmbeddedBroker
 from devices.credentials import service as credentials
+from kernel.crypto import FieldCipher
 from kernel.db import Database, fetch_value
 
 SERVICE = ("ingest-service", "a-password-of-this-test")
@@ -89,7 +90,7 @@ async def device(db: Database, device_id: str, now: datetime) -> tuple[int, str]
             " VALUES (%s, 'sl-pendant-1', '150102000000', %s, %s) RETURNING no",
             (device_id, now, now),
         )
-        secret = await credentials.issue(tx, no, now=now)
+        secret = await credentials.issue(tx, no, cipher=FieldCipher({1: bytes(32)}), now=now)
     return no, secret.password
 
 

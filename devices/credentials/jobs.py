@@ -1,0 +1,35 @@
+"""The outbox handler that carries credentials to a broker with a list of its own."""
+
+import base64
+
+from devices.credentials import store
+from devices.credentials.dynsec import DynamicSecurity, grant_commands, revoke_commands
+from devices.credentials.service import ACCESS_TOPIC, PURPOSE, hash_secret
+from devices.profiles import PROFILES
+from kernel.crypto import FieldCipher
+from kernel.db import Database
+from kernel.outbox import Handler, OutboxItem
+
+
+def outbox_handlers(
+    db: Database, cipher: FieldCipher, broker: DynamicSecurity | None
+) -> dict[str, Handler]:
+    """Return the handler; `broker` is None where the broker asks our registry itself."""
+
+    async def access(item: OutboxItem) -> None:
+        if broker is None:
+            return
+        device_id = str(item.payload["device_id"])
+        async with db.connection() as conn:
+            live = await store.latest_access(conn, device_id)
+        box = item.payload["secret"]
+        password = cipher.decrypt(PURPOSE, base64.b64decode(box)) if box else None
+        if live is None:
+            await broker.send(revoke_commands(device_id))
+        # Items may be handled out of order: only the secret that is live now is let in.
+        elif password is not None and bytes(live.secret_hash) == hash_secret(password):
+            profile = PROFILES.get(live.profile)
+            base = profile.bridge_topics(device_id) if profile else ()
+            await broker.send(grant_commands(device_id, password, base))
+
+    return {ACCESS_TOPIC: access}
