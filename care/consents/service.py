@@ -36,7 +36,7 @@ async def give(
         problems.append(Problem("purpose", "already_given"))
     raise_if(problems)
     consent = Consent(new_id(), purpose.value, text_version, given_by, now, None, None)
-    await store.add(tx, elder_id, consent, actor.user_id)
+    await store.add(tx, [(elder_id, consent)], by=actor.user_id)
     detail = {"purpose": purpose.value, "text_version": text_version}
     await elders.write_audit(
         tx,

@@ -1,10 +1,11 @@
 """Consents in the database; a row is never changed but for its withdrawal."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
 from care.consents.model import Consent
-from kernel.db import Tx, execute, fetch_all, fetch_value
+from kernel.db import Tx, fetch_all, fetch_value
 
 
 async def consents_of(tx: Tx, elder_id: uuid.UUID) -> list[Consent]:
@@ -20,23 +21,28 @@ async def consents_of(tx: Tx, elder_id: uuid.UUID) -> list[Consent]:
     )
 
 
-async def add(tx: Tx, elder_id: uuid.UUID, consent: Consent, by: uuid.UUID | None) -> None:
-    """Insert a consent."""
-    await execute(
-        tx,
-        "INSERT INTO elder_consent (id, elder_id, purpose, text_version, given_by, given_at,"
-        " withdrawn_at, recorded_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            consent.id,
-            elder_id,
-            consent.purpose,
-            consent.text_version,
-            consent.given_by,
-            consent.given_at,
-            consent.withdrawn_at,
-            by,
-        ),
-    )
+async def add(
+    tx: Tx, consents: Sequence[tuple[uuid.UUID, Consent]], *, by: uuid.UUID | None
+) -> None:
+    """Insert consents of some elders."""
+    async with tx.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO elder_consent (id, elder_id, purpose, text_version, given_by, given_at,"
+            " withdrawn_at, recorded_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    consent.id,
+                    elder_id,
+                    consent.purpose,
+                    consent.text_version,
+                    consent.given_by,
+                    consent.given_at,
+                    consent.withdrawn_at,
+                    by,
+                )
+                for elder_id, consent in consents
+            ],
+        )
 
 
 async def is_given(tx: Tx, elder_id: uuid.UUID, purpose: str) -> bool:
