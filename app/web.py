@@ -3,9 +3,9 @@
 from http import HTTPStatus
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from app.health import health_routes
@@ -13,9 +13,10 @@ from app.processes import database_ready
 from app.settings import Settings
 from dashboards.ui.assets import AssetFiles, Assets
 from dashboards.ui.environment import Pages, UiSettings
+from kernel.auth.web import public, wants_page, way_out
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS, Database
-from kernel.errors import DomainError, Invalid, Unauthenticated, Unavailable
+from kernel.errors import DomainError, Invalid, Unavailable
 from kernel.live import LiveHub
 from kernel.web import WebContext
 
@@ -43,9 +44,16 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
     ui = UiSettings(tile_url=web.tile_url or None, demo=settings.demo)
     app.state.pages = Pages(ui, Assets())
     app.mount("/assets", AssetFiles())
-    app.router.routes.extend(
-        route for route in health_routes(database_ready(db)) if route.name != "metrics"
-    )
+    for route in health_routes(database_ready(db)):
+        # Metrics are for the health port alone: they say how much is going on here.
+        if route.name != "metrics":
+            app.add_api_route(
+                route.path,
+                route.endpoint,
+                methods=["GET"],
+                name=route.name,
+                dependencies=[Depends(public)],
+            )
     for router in PAGE_ROUTERS:
         app.include_router(router)
     for router in API_ROUTERS:
@@ -59,9 +67,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(DomainError)
     async def domain_error(request: Request, error: DomainError) -> Response:
-        if isinstance(error, Unauthenticated) and not wants_json(request):
-            return _to_login(request)
-        return _answer(request, error)
+        return way_out(request, error) or _answer(request, error)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
@@ -86,17 +92,11 @@ def add_error_handlers(app: FastAPI) -> None:
         return _answer(request, DomainError("Something went wrong here."), status=500, code="bug")
 
 
-def wants_json(request: Request) -> bool:
-    """True for the JSON interface and for who asks for JSON."""
-    accept = request.headers.get("accept", "")
-    return request.url.path.startswith("/api/") or "application/json" in accept
-
-
 def _answer(
     request: Request, error: DomainError, *, status: int | None = None, code: str | None = None
 ) -> Response:
     status = error.status if status is None else status
-    if wants_json(request):
+    if not wants_page(request):
         body = {"code": code or error.code, "message": error.message, "facts": error.facts}
         if isinstance(error, Invalid):
             body["fields"] = error.fields
@@ -120,21 +120,3 @@ def _plain(value: object) -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(v) for v in value]
     return value if isinstance(value, str | int | float | bool) or value is None else str(value)
-
-
-def _to_login(request: Request) -> Response:
-    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
-    if request.method == "GET" and target != "/":
-        response = RedirectResponse(
-            str(
-                request.url_for("login")
-                .include_query_params(next=target)
-                .replace(scheme="", netloc="")
-            ),
-            HTTPStatus.SEE_OTHER,
-        )
-    if request.headers.get("HX-Request") == "true":
-        # A fragment must not be replaced by the login page: the whole page goes there.
-        return Response(status_code=204, headers={"HX-Redirect": "/login"})
-    return response

@@ -73,7 +73,7 @@ def dynamic_security(settings: Settings) -> DynamicSecurity | None:
 
 async def due_deadlines(settings: Settings, db: Database, now: datetime) -> None:
     """Do what incidents are waiting for: escalate, call the next contact, warn."""
-    await hotline.due_deadlines(db, settings.duty_phone, now)
+    await hotline.due_deadlines(db, settings.cipher(), settings.duty_phone, now)
 
 
 async def jobs(settings: Settings, db: Database) -> list[Job]:
