@@ -1,0 +1,1 @@
+"""Hotline: incidents, people who answer them, calls, and who is sent."""

@@ -1,0 +1,1 @@
+"""When nobody acts: policies, deadlines, the duty phone."""

@@ -1,0 +1,1 @@
+"""Incidents: from the first alarm to the reason why they were closed."""
