@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from devices.codecs import iw_trv, setracker, silverline_v1, zigbee2mqtt
+from devices.codecs import iw_trv, jt808, setracker, silverline_v1, zigbee2mqtt
 from devices.messages import Codec
 
 CODECS: Mapping[str, Codec] = MappingProxyType(
     {
         module.CODEC.name: module.CODEC
-        for module in (silverline_v1, zigbee2mqtt, setracker, iw_trv)
+        for module in (silverline_v1, zigbee2mqtt, setracker, iw_trv, jt808)
     }
 )
 
