@@ -32,11 +32,9 @@ SENTENCES: Mapping[str, str] = {
 
 def invalid(problems: Mapping[str, str]) -> Invalid:
     """Return the error for a code by field; `facts["problems"]` keeps the codes."""
-    return Invalid(
-        "The account cannot be stored like this.",
-        {field: SENTENCES[code] for field, code in problems.items()},
-        problems=dict(problems),
-    )
+    fields = {field: SENTENCES[code] for field, code in problems.items()}
+    sentence = " ".join(f"{field}: {text}" for field, text in fields.items())
+    return Invalid(f"The account cannot be stored. {sentence}", fields, problems=dict(problems))
 
 
 def raise_if(problems: Mapping[str, str]) -> None:

@@ -157,6 +157,11 @@ async def _find(db: Database, key: bytes, now: datetime) -> Session | None:
     return session
 
 
+async def sessions_of(tx: Tx, user: User, now: datetime) -> list[store.SessionLine]:
+    """Return the sessions of an account that hold now, the latest used first."""
+    return list(await store.list_sessions(tx, user.id, now, now - IDLE_LIMIT))
+
+
 async def logout(tx: Tx, session: Session, now: datetime) -> None:
     """End a session."""
     if await store.delete_session(tx, session.token_hash):

@@ -1,7 +1,4 @@
-"""The administration of accounts. Who lies outside of the administrator's division is not found.
-
-Functions that make a password take the database and not a transaction: hashing takes 0.1 s.
-"""
+"""The administration of accounts. Who lies outside of the administrator's division is not found."""
 
 import re
 import uuid
@@ -12,8 +9,7 @@ from datetime import datetime
 from kernel import audit
 from kernel.auth import attempts, passwords, problems, store
 from kernel.auth.model import Actor, Role, User
-from kernel.auth.service import IDLE_LIMIT
-from kernel.db import Database, Tx
+from kernel.db import Tx
 from kernel.errors import Conflict, NotFound
 from kernel.ids import new_id
 
@@ -59,30 +55,31 @@ def _check(actor: Actor, form: AccountForm) -> dict[str, str]:
 
 
 async def create_user(
-    db: Database,
-    actor: Actor,
-    username: str,
-    form: AccountForm,
-    now: datetime,
+    tx: Tx,
     *,
-    password: str | None = None,
+    username: str,
+    display_name: str,
+    roles: Iterable[str],
+    division: str,
+    password: str,
+    must_change_password: bool,
+    actor: Actor,
+    now: datetime,
     locale: str = "zh",
-) -> tuple[User, str]:
-    """Create an account and return it with its password.
+) -> User:
+    """Create an account; `passwords.temporary_password()` makes a password to hand over once.
 
-    Without `password` a temporary one is made that must be changed at the first login. Raises
-    Invalid (fields username, display_name, roles, division, password).
+    Raises Invalid (fields username, display_name, roles, division, password).
     """
     username = username.strip()
-    form = replace(form, display_name=form.display_name.strip())
+    form = AccountForm(display_name.strip(), frozenset(roles), division)
     found = _check(actor, form)
     if not _USERNAME.fullmatch(username):
         found["username"] = "username_characters"
-    if password is not None and (problem := passwords.password_problem(password, username)):
+    if problem := passwords.password_problem(password, username):
         found["password"] = problem
     problems.raise_if(found)
-    secret = passwords.temporary_password() if password is None else password
-    hashed = await passwords.hash_password(secret)
+    hashed = await passwords.hash_password(password)
     user = User(
         id=new_id(),
         username=username,
@@ -93,16 +90,15 @@ async def create_user(
         theme="auto",
         text_size="normal",
         on_duty=False,
-        must_change_password=password is None,
+        must_change_password=must_change_password,
         disabled_at=None,
         created_at=now,
         version=1,
     )
-    async with db.transaction() as tx:
-        if not await store.insert_user(tx, user, hashed):
-            raise problems.invalid({"username": "username_taken"})
-        await _audit(tx, actor, "user.created", user, now, roles=sorted(user.roles))
-    return user, secret
+    if not await store.insert_user(tx, user, hashed):
+        raise problems.invalid({"username": "username_taken"})
+    await _audit(tx, actor, "user.created", user, now, roles=sorted(user.roles))
+    return user
 
 
 def _roles(names: Iterable[str]) -> frozenset[Role]:
@@ -191,17 +187,16 @@ async def edit_user(
 
 
 async def reset_password(
-    db: Database, actor: Actor, user_id: uuid.UUID, now: datetime
+    tx: Tx, actor: Actor, user_id: uuid.UUID, now: datetime
 ) -> tuple[User, str]:
     """Give an account a temporary password, shown once; its sessions end, a lock-out too."""
     secret = passwords.temporary_password()
     hashed = await passwords.hash_password(secret)
-    async with db.transaction() as tx:
-        user = await get(tx, actor, user_id, lock=True)
-        await store.set_password(tx, user.id, hashed, must_change=True)
-        await store.delete_sessions(tx, user.id)
-        await attempts.unlock(tx, user.username)
-        await _audit(tx, actor, "user.password_reset", user, now)
+    user = await get(tx, actor, user_id, lock=True)
+    await store.set_password(tx, user.id, hashed, must_change=True)
+    await store.delete_sessions(tx, user.id)
+    await attempts.unlock(tx, user.username)
+    await _audit(tx, actor, "user.password_reset", user, now)
     return user, secret
 
 
@@ -229,11 +224,6 @@ async def set_on_duty(
     if await store.set_on_duty(tx, user.id, on_duty):
         await _audit(tx, actor, "duty.started" if on_duty else "duty.ended", user, now)
     return replace(user, on_duty=on_duty)
-
-
-async def sessions_of(tx: Tx, user: User, now: datetime) -> list[store.SessionLine]:
-    """Return the sessions of an account that hold now."""
-    return list(await store.list_sessions(tx, user.id, now, now - IDLE_LIMIT))
 
 
 async def _audit(
