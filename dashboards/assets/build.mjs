@@ -44,7 +44,7 @@ function sprite() {
   return `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join("\n")}</svg>\n`;
 }
 
-// The sentences that scripts show, for the server to translate: every t("…") in src.
+// The sentences that scripts show, for the server to translate: every literal that t is called with.
 function messages() {
   const found = new Set();
   for (const file of walk(src).filter((name) => name.endsWith(".ts"))) {

@@ -4,7 +4,7 @@ Templates are named by part: `ui/button.html` lies in `dashboards/ui/templates/u
 `console/shell.html` in `dashboards/console/templates/`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,24 +38,32 @@ DASHBOARDS = Path(__file__).parent.parent
 class UiSettings:
     """What the pages need to know of an installation.
 
-    `tile_url` is a Leaflet template (`https://…/{z}/{x}/{y}.png`) or None for the plain grid.
+    `tile_url` is a Leaflet template (`https://…/{z}/{x}/{y}.png`) or None for the plain grid;
+    `tile_datum` is `gcj02` for Chinese tiles. `sections` are the rail's entries that exist.
     """
 
     centre: str = "呼和浩特市"
     hotline: str = "12349"
     tile_url: str | None = None
     tile_attribution: str = ""
+    tile_datum: str = ""
     demo: bool = False
+    sections: frozenset[str] = frozenset(
+        {"incidents", "elders", "devices", "dead_letters", "staff", "audit"}
+    )
 
 
 class Pages:
     """Renders templates for a view. Build one per process: `Pages(UiSettings(), Assets())`."""
 
-    def __init__(self, settings: UiSettings, assets: Assets) -> None:
+    def __init__(
+        self, settings: UiSettings, assets: Assets, more: Mapping[str, Path] | None = None
+    ) -> None:
+        """`more` adds template folders by prefix, beside those of the parts of dashboards."""
         self.settings = settings
         self.assets = assets
         self.policy = content_security_policy(settings.tile_url)
-        loader = template_loader()
+        loader = template_loader(more or {})
         self._environments = {name: self._environment(loader, name) for name in LOCALES}
 
     def environment(self, locale: str) -> Environment:
@@ -80,7 +88,7 @@ class Pages:
     ) -> HTMLResponse:
         """Render for a request and answer with the security headers of every page."""
         view = view_of(request, now=now, actor=actor, csrf_token=csrf_token)
-        return self.html(self.render(template, view, **values), view.locale, status)
+        return self.html(self.render(template, view, status=status, **values), view.locale, status)
 
     def html(self, text: str, locale: str, status: int = 200) -> HTMLResponse:
         """Wrap rendered text; pages hold personal data, so no cache keeps them."""
@@ -133,13 +141,14 @@ class Pages:
         return {text: translated for text, translated in known if translated != text}
 
 
-def template_loader() -> BaseLoader:
+def template_loader(more: Mapping[str, Path]) -> BaseLoader:
     """Load `ui/…` from here and `<part>/…` from each part of dashboards that has templates."""
     parts = {
         folder.parent.name: FileSystemLoader(folder)
         for folder in sorted(DASHBOARDS.glob("*/templates"))
         if folder.parent.name != "ui"
     }
+    parts.update((prefix, FileSystemLoader(folder)) for prefix, folder in more.items())
     own = FileSystemLoader(DASHBOARDS / "ui" / "templates")
     return ChoiceLoader([own, PrefixLoader(parts)])
 

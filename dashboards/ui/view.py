@@ -6,7 +6,7 @@ from datetime import datetime
 
 from starlette.requests import Request
 
-from dashboards.ui.i18n import LOCALES, SOURCE_LOCALE, locale_of_header, normal_locale
+from dashboards.ui.i18n import SOURCE_LOCALE, locale_of_header, normal_locale
 from kernel.auth.model import Actor
 
 THEMES = ("auto", "light", "dark")
@@ -38,9 +38,9 @@ def view_of(
     if actor is not None:
         locale, theme, size = normal_locale(actor.locale), actor.theme, actor.text_size
     else:
-        locale = cookies.get("locale", "")
-        if locale not in LOCALES:
-            locale = locale_of_header(request.headers.get("accept-language"))
+        chosen = cookies.get("locale")
+        header = request.headers.get("accept-language")
+        locale = normal_locale(chosen) if chosen else locale_of_header(header)
         theme, size = cookies.get("theme", "auto"), cookies.get("size", "normal")
     headers = request.headers
     partial = headers.get("HX-Request") == "true" and headers.get("HX-Target") == "main"

@@ -58,14 +58,13 @@ RESOLUTION = {
 }
 
 DISPATCH_STATUS = {
-    "assigned": N_("已通知"),
-    "sent": N_("已通知"),
+    "notified": N_("已通知"),
     "accepted": N_("已接受"),
-    "declined": N_("不能前往"),
     "en_route": N_("在路上"),
-    "arrived": N_("已到达"),
-    "done": N_("已完成"),
-    "cancelled": N_("已取消"),
+    "on_scene": N_("已到场"),
+    "completed": N_("已完成"),
+    "declined": N_("不能前往"),
+    "withdrawn": N_("已撤回"),
 }
 
 SEX = {"male": N_("男"), "female": N_("女"), "unknown": N_("性别不详")}
@@ -73,12 +72,9 @@ SEX = {"male": N_("男"), "female": N_("女"), "unknown": N_("性别不详")}
 LIVING_SITUATION = {
     "alone": N_("独居"),
     "couple": N_("与配偶同住"),
-    "with_spouse": N_("与配偶同住"),
-    "with_children": N_("与子女同住"),
     "with_family": N_("与家人同住"),
     "with_carer": N_("与照护员同住"),
     "institution": N_("住养老机构"),
-    "other": N_("其他居住情况"),
     "unknown": N_("居住情况不详"),
 }
 
@@ -116,6 +112,31 @@ DEVICE_STATUS = {
     "bound": N_("已绑定"),
     "faulty": N_("故障"),
     "retired": N_("已报废"),
+}
+
+DEVICE_TYPE = {
+    "watch": N_("手表"),
+    "pendant": N_("呼叫器"),
+    "button": N_("求助按钮"),
+    "fall_detector": N_("跌倒探测器"),
+    "bed_sensor": N_("床垫传感器"),
+    "smoke": N_("烟感"),
+    "gas": N_("燃气探测器"),
+    "leak": N_("水浸探测器"),
+    "door": N_("门磁"),
+    "motion": N_("人体感应器"),
+    "climate": N_("温湿度计"),
+    "gateway": N_("网关"),
+}
+
+CONSENT_PURPOSE = {
+    "service": N_("接受服务"),
+    "monitoring": N_("居家监护"),
+    "health_data": N_("健康数据"),
+    "location": N_("位置信息"),
+    "call_recording": N_("通话录音"),
+    "family_sharing": N_("与家属共享"),
+    "face": N_("人脸认证"),
 }
 
 CONNECTION = {
@@ -172,6 +193,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "relation": RELATION,
     "role": ROLE,
     "device_status": DEVICE_STATUS,
+    "device_type": DEVICE_TYPE,
+    "consent_purpose": CONSENT_PURPOSE,
     "connection": CONNECTION,
     "duty": DUTY,
     "metric": METRIC,

@@ -139,6 +139,13 @@ export function startAlarmFeed(): void {
   if (!url || !byId("queue")) return;
   alarm.start();
   document.addEventListener("htmx:afterRequest", onQueueDone);
+  // A session that ended while the queue was asked for must not take a half-written page away.
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const detail = (event as CustomEvent<{ elt: HTMLElement; xhr: XMLHttpRequest }>).detail;
+    if (detail.elt.id !== "queue" || !detail.xhr.getResponseHeader("HX-Redirect")) return;
+    event.preventDefault();
+    showExpired();
+  });
   document.addEventListener("htmx:beforeSwap", (event) => {
     const detail = (event as CustomEvent<{ target: HTMLElement; xhr: XMLHttpRequest; shouldSwap: boolean }>).detail;
     if (detail.target.id === "queue" && !isQueue(detail.xhr)) detail.shouldSwap = false;

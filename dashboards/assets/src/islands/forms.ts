@@ -3,7 +3,7 @@
 // A refusal (403, 409, 422, 429, 5xx) of a form or button lands in the nearest [data-notice]: inside
 // the form, in the closest [data-notice-scope], else in #notices. The server's page carries its
 // sentence in an element with [data-message]; a JSON body {message} works too.
-import { byId, icon, make } from "./dom";
+import { byId, csrfToken, icon, make } from "./dom";
 import { t } from "./words";
 
 type Detail = { xhr: XMLHttpRequest; elt: HTMLElement };
@@ -92,6 +92,9 @@ export function startForms(): void {
     },
     { capture: true },
   );
+  document.addEventListener("htmx:configRequest", (event) => {
+    (event as CustomEvent<{ headers: Record<string, string> }>).detail.headers["X-CSRF-Token"] = csrfToken();
+  });
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll<HTMLFormElement>("form[data-busy]")) setBusy(form, false);
   });

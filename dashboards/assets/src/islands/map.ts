@@ -174,7 +174,8 @@ class IncidentMap {
     const dot = make("span", { class: "map-dot" }, icon(ICONS[marker.kind]));
     const pin = make("div", { class: `map-pin map-${marker.kind}` }, dot, make("span", { class: "map-label" }, marker.label));
     const shape = L.divIcon({ className: "map-marker", html: pin, iconSize: [24, 24], iconAnchor: [12, 12] });
-    this.shown.addLayer(L.marker(place, { icon: shape, keyboard: false, interactive: false }));
+    const zIndexOffset = { home: 0, responder: 500, device: 1000 }[marker.kind];
+    this.shown.addLayer(L.marker(place, { icon: shape, keyboard: false, interactive: false, zIndexOffset }));
   }
 
   private list(markers: Marker[], home: Marker): void {

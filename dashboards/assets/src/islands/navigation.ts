@@ -37,6 +37,8 @@ function focusHeading(): void {
   if (!heading || document.querySelector("#page .error-summary")) return;
   heading.tabIndex = -1;
   heading.focus({ preventScroll: true });
+  // Folded layout: the queue stands above the page, so the page is brought into sight.
+  if (heading.getBoundingClientRect().top > innerHeight / 2) heading.scrollIntoView({ block: "start" });
 }
 
 function beforeSwap(event: Event): void {

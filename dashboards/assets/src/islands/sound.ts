@@ -34,6 +34,7 @@ export class Alarm {
   private mayPlay = !("locks" in navigator);
   private elsewhere = false;
   private muteTimer = 0;
+  private unlockedAt = -Infinity;
 
   start(): void {
     this.context = new AudioContext();
@@ -64,6 +65,7 @@ export class Alarm {
   private async unlock(): Promise<void> {
     if (!this.context || this.context.state === "running") return;
     await this.context.resume();
+    this.unlockedAt = performance.now();
     await this.takeLock();
   }
 
@@ -90,7 +92,8 @@ export class Alarm {
   }
 
   private toggleMute(): void {
-    if (this.context?.state !== "running") return; // this click unlocks
+    // The click that unlocks begins with a pointerdown that has unlocked already: it must not mute.
+    if (this.context?.state !== "running" || performance.now() - this.unlockedAt < 1000) return;
     if (this.mutedUntil()) localStorage.removeItem(MUTED);
     else localStorage.setItem(MUTED, String(Date.now() + MUTE_MS));
     this.update();

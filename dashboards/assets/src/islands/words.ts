@@ -7,7 +7,7 @@ function load(): Record<string, string> {
   return content ? (JSON.parse(content) as Record<string, string>) : {};
 }
 
-/** Translate a sentence and put values in for {names}. The build collects every t("…"). */
+/** Translate a sentence and put values in for {names}. The build collects the literals. */
 export function t(message: string, values: Record<string, string | number> = {}): string {
   table ??= load();
   return (table[message] ?? message).replace(/\{(\w+)\}/g, (whole, name: string) =>

@@ -1,0 +1,66 @@
+"""The built front end, the harness's web server and a real browser."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from tests.dashboards.ui.harness import Stage, running
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+@pytest.fixture(scope="session")
+def built_assets(project: Path) -> None:
+    """The front end, built from the sources at hand."""
+    subprocess.run([sys.executable, project / "tools" / "assets.py", "build"], check=True)
+
+
+@pytest.fixture(scope="session")
+def running_stage(built_assets: None) -> Iterator[Stage]:
+    stage = Stage()
+    with running(stage):
+        yield stage
+
+
+@pytest.fixture
+def stage(running_stage: Stage) -> Iterator[Stage]:
+    """The harness's server in its quiet beginning."""
+    running_stage.reset()
+    yield running_stage
+    running_stage.cut()
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def seat(chromium: Browser, stage: Stage) -> AsyncIterator[BrowserContext]:
+    """One operator's browser: 1366×768, Chinese, light."""
+    context = await chromium.new_context(
+        base_url=stage.url, viewport={"width": 1366, "height": 768}, locale="zh-CN"
+    )
+    context.set_default_timeout(10_000)
+    yield context
+    await context.close()
+
+
+@pytest.fixture
+async def tab(seat: BrowserContext) -> Page:
+    """A tab whose complaints are collected in `complaints`."""
+    return await seat.new_page()

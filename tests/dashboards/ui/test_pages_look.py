@@ -1,0 +1,145 @@
+"""The gallery, the shell, login and errors: as they look, in every theme, size and language."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page
+
+from tests.dashboards.ui.harness import Stage, busy_queue
+from tests.dashboards.ui.watching import (
+    accessibility_findings,
+    collect_complaints,
+    photograph,
+    scrolls_sideways,
+    settled,
+)
+
+WIDE, ZOOMED, PHONE = (1366, 768), (683, 384), (390, 844)
+INCIDENT = "/console/incidents/q1"
+LOOKS: list[tuple[str, str, tuple[int, int], dict[str, str]]] = [
+    ("gallery", "/ui", WIDE, {}),
+    ("gallery-dark", "/ui", WIDE, {"theme": "dark"}),
+    ("gallery-phone", "/ui", PHONE, {"locale": "en"}),
+    ("shell", INCIDENT, WIDE, {}),
+    ("shell-dark", INCIDENT, WIDE, {"theme": "dark"}),
+    ("shell-english", INCIDENT, WIDE, {"locale": "en"}),
+    ("shell-large", INCIDENT, WIDE, {"size": "large"}),
+    ("shell-zoomed", INCIDENT, ZOOMED, {}),
+    ("shell-zoomed-large", INCIDENT, ZOOMED, {"size": "large", "locale": "en"}),
+    ("shell-phone", INCIDENT, PHONE, {}),
+    ("login", "/login?wrong=1", WIDE, {}),
+    ("login-phone-dark", "/login", PHONE, {"theme": "dark", "locale": "en"}),
+    ("not-found", "/console/missing", WIDE, {}),
+]
+
+
+async def open_page(
+    browser: Browser, stage: Stage, path: str, size: tuple[int, int], cookies: dict[str, str]
+) -> Page:
+    options: dict[str, Any] = {"viewport": {"width": size[0], "height": size[1]}}
+    context = await browser.new_context(base_url=stage.url, locale="zh-CN", **options)
+    context.set_default_timeout(10_000)
+    chosen = [{"name": k, "value": v, "url": stage.url} for k, v in cookies.items()]
+    await context.add_cookies(chosen)  # type: ignore[arg-type]
+    return await context.new_page()
+
+
+@pytest.mark.parametrize(("name", "path", "size", "cookies"), LOOKS, ids=[x[0] for x in LOOKS])
+async def test_a_page_is_accessible_fits_and_obeys_the_policy(
+    name: str, path: str, size: tuple[int, int], cookies: dict[str, str],
+    chromium: Browser, stage: Stage,
+) -> None:  # fmt: skip
+    stage.queue = busy_queue()
+    page = await open_page(chromium, stage, path, size, cookies)
+    complaints = collect_complaints(page)
+    await page.goto(path)
+    await settled(page)
+    await photograph(page, name, whole=name.startswith("gallery") or size == PHONE)
+    refused = [text for text in complaints if "404" not in text]
+    assert refused == []
+    assert await accessibility_findings(page) == []
+    assert not await scrolls_sideways(page)
+    await page.context.close()
+
+
+async def test_the_system_decides_on_dark_until_somebody_pins_it(
+    chromium: Browser, stage: Stage
+) -> None:
+    context = await chromium.new_context(base_url=stage.url, color_scheme="dark")
+    page = await context.new_page()
+    await page.goto("/ui")
+    await settled(page)
+
+    async def background() -> str:
+        return str(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    dark = await background()
+    await page.click("button[name=theme][value=light]")
+    light = await background()
+    assert dark != light
+    assert await page.get_attribute("button[name=theme][value=light]", "aria-pressed") == "true"
+    await context.close()
+
+
+async def test_pages_can_be_read_without_javascript(chromium: Browser, stage: Stage) -> None:
+    stage.queue = busy_queue()
+    context = await chromium.new_context(base_url=stage.url, java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(INCIDENT)
+    assert "李秀英" in await page.inner_text("h1")
+    assert await page.inner_text(".clock-time") != ""
+    await page.click("noscript a")
+    await page.click("text=巴特尔")
+    assert "巴特尔" in await page.inner_text("h1")
+    await context.close()
+
+
+async def test_dialogs_menus_and_key_list_are_accessible(chromium: Browser, stage: Stage) -> None:
+    stage.queue = busy_queue()
+    page = await open_page(chromium, stage, INCIDENT, WIDE, {})
+    await page.goto(INCIDENT)
+    await settled(page)
+    await page.keyboard.press("?")
+    await page.wait_for_selector("#keys-dialog[open]")
+    await photograph(page, "keys")
+    assert await accessibility_findings(page) == []
+    await page.keyboard.press("Escape")
+    await page.click(".topbar .menu > summary")
+    await photograph(page, "menu")
+    assert await accessibility_findings(page) == []
+    await page.click(".rail .menu > summary")
+    assert not await page.is_visible("text=退出登录")
+    await photograph(page, "more")
+    assert await accessibility_findings(page) == []
+    await page.goto("/ui")
+    await page.click("text=打开对话框")
+    await photograph(page, "dialog")
+    assert await accessibility_findings(page) == []
+    await page.context.close()
+
+
+async def test_the_chart_switches_metrics_and_has_a_table(chromium: Browser, stage: Stage) -> None:
+    page = await open_page(chromium, stage, "/ui", WIDE, {})
+    await page.goto("/ui")
+    await settled(page)
+    chart = page.locator("[data-chart]").first
+    await chart.get_by_role("button", name="血压").click()
+    assert await chart.get_attribute("data-metric") == "blood_pressure"
+    await chart.locator("summary").click()
+    assert await chart.locator("thead th").all_inner_texts() == [
+        "时间", "收缩压 (mmHg)", "舒张压 (mmHg)",
+    ]  # fmt: skip
+    assert await chart.locator("tbody tr").count() == 131
+    assert "血压曲线" in str(await chart.locator(".chart-canvas").get_attribute("aria-label"))
+    await page.context.close()
+
+
+async def test_the_map_says_distances_and_ages_in_words(chromium: Browser, stage: Stage) -> None:
+    page = await open_page(chromium, stage, "/ui", WIDE, {})
+    await page.goto("/ui")
+    await settled(page)
+    lines = await page.locator(".map-list li").all_inner_texts()
+    assert "李强" in lines[2]
+    assert "东南 550 米 · 3 分钟前" in lines[2]
+    assert "误差约 60 米" in lines[1]
+    await page.context.close()
