@@ -6,6 +6,7 @@ What is sent on a later connection than the one it was made on is marked `replay
 """
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from collections.abc import Callable
@@ -30,7 +31,8 @@ from mqtt_session import Session
 from sim_clock import now_ms
 from wire_v1 import Envelope
 
-FIRST_DELAY, LONGEST_DELAY = 0.25, 15.0  # seconds between attempts, doubled each time
+FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between attempts, doubled each time
+_LOGIN_REFUSED = frozenset({4, 5, 0x86, 0x87})  # wait the longest: it will not get better soon
 STABLE_AFTER = 5.0  # a connection that lived so long (s) makes the next delay short again
 CONNECT_TIMEOUT = 10.0
 
@@ -96,6 +98,8 @@ class MqttLink:
         self._plugged = asyncio.Event()
         self._plugged.set()
         self._down = asyncio.Event()
+        self._nudge = asyncio.Event()
+        self._delay = FIRST_DELAY
         self._plug_timer: asyncio.TimerHandle | None = None
         self._finished = False
         self.on_up: Callable[[], None] = lambda: None
@@ -134,8 +138,9 @@ class MqttLink:
             self._session.cut("the device restarted")
 
     def plug(self) -> None:
-        """Put the plug back in."""
+        """Put the plug back in; a line that waits for its next attempt tries at once."""
         self._plugged.set()
+        self._nudge.set()
 
     def finish(self) -> None:
         """Say goodbye to the broker and stay away."""
@@ -148,19 +153,23 @@ class MqttLink:
     async def run(self) -> None:
         """Keep the line up until `finish`."""
         loop = asyncio.get_running_loop()
-        delay = FIRST_DELAY
         while not self._finished:
             await self._plugged.wait()
             if await self._attempt():
                 began = loop.time()
                 await self._down.wait()
                 if loop.time() - began > STABLE_AFTER or not self._plugged.is_set():
-                    delay = FIRST_DELAY
-            if self._finished:
-                return
-            if self._plugged.is_set():
-                await asyncio.sleep(delay * self._rng.uniform(0.5, 1.0))
-                delay = min(delay * 2, LONGEST_DELAY)
+                    self._delay = FIRST_DELAY
+            if self._plugged.is_set() and not self._finished:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait before the next attempt, longer each time, with a random part."""
+        self._nudge.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._delay * self._rng.uniform(0.5, 1.0)):
+                await self._nudge.wait()
+        self._delay = min(self._delay * 2, LONGEST_DELAY)
 
     async def _attempt(self) -> bool:
         """Connect once. On success the line is up when this returns."""
@@ -176,6 +185,8 @@ class MqttLink:
             return False
         if welcome.code:
             session.cut()
+            if welcome.code in _LOGIN_REFUSED:
+                self._delay = LONGEST_DELAY
             reason = REFUSALS.get(welcome.code, f"reason 0x{welcome.code:02x}")
             self._broker.observer.notice(f"The MQTT broker refuses devices: {reason}.")
             return False

@@ -8,6 +8,7 @@ their frames carry no time and would be stored twice. While offline a watch keep
 """
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from collections.abc import Mapping
@@ -73,6 +74,7 @@ class SetrackerWatch:
         self._plug_timer: asyncio.TimerHandle | None = None
         self._asked_at: float | None = None
         self._connections = 0
+        self._nudge = asyncio.Event()
         self._leaving = False
         self._finished = False
         tally.tcp.by_device[identity.device_id] = Account()
@@ -165,8 +167,9 @@ class SetrackerWatch:
             loop.call_later(min(LAST_WORD, seconds), self._leave)
 
     def plug(self) -> None:
-        """Back in coverage."""
+        """Back in coverage; a watch that waits for its next attempt tries at once."""
         self._plugged.set()
+        self._nudge.set()
 
     def finish(self) -> None:
         """Close the connection; what is still unconfirmed stays so in the report."""
@@ -196,8 +199,14 @@ class SetrackerWatch:
                 await self._listen(reader)
                 self._end()
             if self._plugged.is_set() and not self._finished:
-                await asyncio.sleep(delay * self._rng.uniform(0.5, 1.0))
+                await self._pause(delay * self._rng.uniform(0.5, 1.0))
                 delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _pause(self, seconds: float) -> None:
+        self._nudge.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._nudge.wait()
 
     def _begin(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer

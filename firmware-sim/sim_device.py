@@ -17,6 +17,8 @@ _METRES_PER_DEGREE = 111_320.0
 _BLOOD_PRESSURE_EVERY = 4  # a cuffless watch takes the pressure at every fourth measurement
 _HELD_SECONDS = 30.0  # how long a state that goes with an alarm lasts when nothing else is said
 _REMEMBERED_COMMANDS = 32
+# Sensors of danger measure 0 while there is none; while there is, the alarm speaks for itself.
+_DANGERS = {"smoke": "smoke", "gas": "gas", "leak": "water_leak"}
 # States that a sensor reports in its ordinary measurements too, and so must agree with its alarm.
 _ALARM_STATES = {
     ("bed_sensor", "bed_exit"): {"bed_occupied": 0.0},
@@ -84,6 +86,7 @@ class Device:
         self._battery = rng.uniform(60, 100)
         self._battery_at = now_ms()
         self._measured = rng.randrange(_BLOOD_PRESSURE_EVERY)
+        self._active: set[str] = set()
         self._held: dict[str, tuple[float, int]] = {}  # metric → (value, until Unix ms)
         self._answered: OrderedDict[str, tuple[bool, str]] = OrderedDict()
 
@@ -138,6 +141,7 @@ class Device:
         self, kind: str, *, active: bool = True, detail: str = "", test: bool = False
     ) -> None:
         """Raise or clear an alarm; the position goes with it where the device knows one."""
+        (self._active.add if active else self._active.discard)(kind)
         state = _ALARM_STATES.get((self.identity.type, kind))
         if state is not None and active:
             self.hold(state, _HELD_SECONDS)
@@ -206,10 +210,11 @@ class Device:
                 return values
             case "door":
                 return {"door_open": 0.0}
-            case "smoke" | "gas" | "leak":
-                values = {"ambient_temperature": round(rng.gauss(21.5, 0.4), 1)}
-                if self.identity.type == "leak":
-                    values["humidity"] = round(rng.gauss(42, 2))
+            case "smoke" | "gas" | "leak" as kind:
+                metric = _DANGERS[kind]
+                values = {} if metric in self._active else {metric: 0.0}
+                if kind == "smoke":
+                    values["ambient_temperature"] = round(rng.gauss(21.5, 0.4), 1)
                 return values
             case _:
                 return {}

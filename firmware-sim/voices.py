@@ -153,6 +153,9 @@ _ZIGBEE_PROPERTY = {
     "motion": ("occupancy", True, False),
     "bed_occupied": ("occupancy", True, False),
     "illuminance": ("illuminance", False, False),
+    "smoke": ("smoke", True, False),
+    "gas": ("gas", True, False),
+    "water_leak": ("water_leak", True, False),
     "ambient_temperature": ("temperature", False, False),
     "humidity": ("humidity", False, False),
 }

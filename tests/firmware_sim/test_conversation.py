@@ -109,9 +109,12 @@ def test_control_line_raises_alarms_and_unplugs(
         "line": "W-0002",
         "seconds": 0.3,
     }
-    wait_until(
-        lambda: {"online": False} in witness.topic("silverline/v1/W-0002/status"), "the last will"
-    )
+
+    def history() -> list[bool]:
+        return [status["online"] for status in witness.topic("silverline/v1/W-0002/status")]
+
+    wait_until(lambda: False in history(), "the last will")
+    wait_until(lambda: history()[-1], "the return")
     for wrong in ("alarm W-9999 fall", "alarm W-0001 hunger", "unplug W-0001 never", "sing"):
         answer = simulator.ask(wrong)
         assert answer["ok"] is False

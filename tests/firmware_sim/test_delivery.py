@@ -95,7 +95,7 @@ def test_report_equals_what_a_subscriber_received(
         "--devices",
         "40",
         "--seconds",
-        "2",
+        "1.5",
         "--mqtt",
         version,
     )
@@ -105,8 +105,8 @@ def test_report_equals_what_a_subscriber_received(
     assert_witnessed(report, witness)
     assert report["devices"] == report["connected"] == 40
     assert report["unacknowledged"] == report["reconnects"] == report["dropped"] == 0
-    assert report["readings_published"] > 300
-    assert report["alarms_published"] >= 7
+    assert report["readings_published"] > 200
+    assert report["alarms_published"] >= 5
     received = [m for messages in witness.by_device().values() for m in messages]
     assert len(received) == report["messages_published"], "nothing was sent twice"
     assert not any(message.get("replayed") for message in received)
@@ -120,7 +120,7 @@ def test_alarm_log_names_every_alarm_once(
 ) -> None:
     own = scenario(BUSY)
     simulator = simulate(
-        mqtt_broker.address, "--scenario", own, "--devices", "30", "--seconds", "1.5"
+        mqtt_broker.address, "--scenario", own, "--devices", "30", "--seconds", "1.2"
     )
     simulator.finish()
     witness.catch_up()
@@ -146,7 +146,7 @@ def test_unplugged_devices_replay_everything_in_order(
 ) -> None:
     own = scenario(CUT)
     simulator = simulate(
-        mqtt_broker.address, "--scenario", own, "--devices", "11", "--seconds", "3"
+        mqtt_broker.address, "--scenario", own, "--devices", "11", "--seconds", "2.4"
     )
     report = simulator.finish()
     witness.catch_up()
@@ -173,7 +173,7 @@ def test_restart_of_the_broker_loses_nothing(
 ) -> None:
     own = scenario(BUSY)
     simulator = simulate(
-        mqtt_broker.address, "--scenario", own, "--devices", "30", "--seconds", "3", "--rate", "4"
+        mqtt_broker.address, "--scenario", own, "--devices", "30", "--seconds", "2.5", "--rate", "4"
     )
     wait_until(lambda: len(witness.messages) > 200, "a first few messages")
     mqtt_broker.stop()
@@ -225,9 +225,7 @@ def test_full_buffer_drops_the_oldest_but_no_alarm(
     mqtt_broker: Broker, witness: Subscriber, simulate: Simulate, scenario: Write
 ) -> None:
     own = scenario("buffer_messages = 4\n" + CUT.replace("door = 4\ngateway = 1", ""))
-    simulator = simulate(
-        mqtt_broker.address, "--scenario", own, "--devices", "6", "--seconds", "2.5"
-    )
+    simulator = simulate(mqtt_broker.address, "--scenario", own, "--devices", "6", "--seconds", "2")
     report = simulator.finish(expect=1)
     witness.catch_up()
 
