@@ -1,7 +1,5 @@
 """The web application: every route of every part, and what happens when one fails."""
 
-from http import HTTPStatus
-
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -109,8 +107,7 @@ def _answer(
         actor=getattr(request.state, "actor", None),
         csrf_token=getattr(request.state, "csrf_token", ""),
         status=status,
-        error=error,
-        title=HTTPStatus(status).phrase,
+        fields=getattr(error, "fields", {}),
     )
 
 
