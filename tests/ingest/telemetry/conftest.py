@@ -136,7 +136,7 @@ class Home:
             number: int = await fetch_value(
                 tx,
                 "INSERT INTO device (id, profile, division_code, created_at, updated_at)"
-                " VALUES (%s, 'silverline-band', '150102001001', %s, %s) RETURNING no",
+                " VALUES (%s, 'sl-watch-1', '150102001001', %s, %s) RETURNING no",
                 (f"BAND-{next(_numbers):06d}", self.now, self.now),
             )
         return number
