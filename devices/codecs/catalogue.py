@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from devices.codecs import iw_trv, jt808, setracker, silverline_v1, zigbee2mqtt
+from devices.codecs import gt06, iw_trv, jt808, setracker, silverline_v1, zigbee2mqtt
 from devices.messages import Codec
 
 CODECS: Mapping[str, Codec] = MappingProxyType(
     {
         module.CODEC.name: module.CODEC
-        for module in (silverline_v1, zigbee2mqtt, setracker, iw_trv, jt808)
+        for module in (silverline_v1, zigbee2mqtt, setracker, iw_trv, jt808, gt06)
     }
 )
 

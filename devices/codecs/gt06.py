@@ -1,0 +1,364 @@
+"""GT06 (Concox, Jimi and many others): binary packets over TCP, `7878 … 0D0A` and `7979 … 0D0A`.
+
+Length, protocol number, content, serial number, CRC-ITU. Only the login carries the IMEI, so that
+the connection has to remember it (`Frame.device`). Source: Concox "GT06 GPS tracker communication
+protocol" and frames of public decoder tests; later models add packets, of which those with a
+position, an alarm or a battery are read.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from devices.codecs.binary import Reader
+from devices.codecs.fields import clean
+from devices.codecs.gt06_fields import (
+    Found,
+    read_alarm,
+    read_gps,
+    read_moment,
+    read_state,
+    read_voltage,
+)
+from devices.messages import (
+    Codec,
+    CodecError,
+    Decoded,
+    DeviceStatus,
+    Flag,
+    Frame,
+    Message,
+    Position,
+    Reading,
+)
+
+MAX_FRAME = 8 * 1024
+"""Longest packet in bytes."""
+
+_SHORT, _LONG, _END = b"\x78\x78", b"\x79\x79", b"\r\n"
+_TAIL = 6  # serial number, check sum, end
+_TEXT_POSITION = re.compile(
+    r"Current position!Lat:([NS])(\d+\.\d+),Lon:([EW])(\d+\.\d+),Course:(\d+\.\d+),"
+    r"Speed:(\d+\.\d+),DateTime:(\d{4}-\d\d-\d\d) +(\d\d:\d\d:\d\d)",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    """A packet taken apart. `number` of the long form counts from 0x100."""
+
+    number: int
+    content: bytes
+    serial: bytes
+    sound: bool
+    device: str
+    received_at: datetime | None
+
+    def answer(self, content: bytes = b"") -> bytes:
+        """The short answer with the packet's number and serial number."""
+        body = bytes([5 + len(content), self.number & 0xFF]) + content + self.serial
+        return _SHORT + body + crc_itu(body).to_bytes(2, "big") + _END
+
+
+def crc_itu(data: bytes) -> int:
+    """CRC-ITU (X.25): reversed polynomial 0x8408, start and final exclusive or 0xFFFF."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x8408 if crc & 1 else crc >> 1
+    return crc ^ 0xFFFF
+
+
+def split(buffer: bytes) -> tuple[list[bytes], bytes]:
+    """Cut a stream by the packets' lengths; where a length does not lead to 0D0A, at the next 0D0A.
+
+    Raises CodecError (oversized) when the buffer only grows.
+    """
+    frames: list[bytes] = []
+    begin = 0
+    while True:
+        starts = [place for mark in (_SHORT, _LONG) if (place := buffer.find(mark, begin)) >= 0]
+        if not starts:
+            break
+        start = min(starts)
+        end = _end_of(buffer, start)
+        if start > begin:
+            frames.append(buffer[begin:start])
+            begin = start
+        if end < 0:
+            break
+        frames.append(buffer[start:end])
+        begin = end
+    rest = buffer[begin:]
+    if len(rest) > MAX_FRAME and not frames:
+        raise CodecError("oversized", f"more than {MAX_FRAME} bytes and no end of a packet")
+    return frames, rest
+
+
+def _end_of(buffer: bytes, start: int) -> int:
+    """Where the packet ends, -1 while that cannot be known."""
+    long = buffer.startswith(_LONG, start)
+    head = 4 if long else 3
+    if len(buffer) < start + head:
+        return -1
+    length = int.from_bytes(buffer[start + 2 : start + head], "big")
+    if 0 < length <= MAX_FRAME // 2:
+        end = start + head + length + 2
+        if len(buffer) < end:
+            return -1
+        if buffer[end - 2 : end] == _END:
+            return end
+    found = buffer.find(_END, start + head)
+    return found + 2 if found >= 0 else -1
+
+
+def decode(frame: Frame) -> Decoded:
+    """Decode one packet. Logins, heartbeats and alarms are answered.
+
+    `Message.device` is the IMEI that the connection's login gave, empty when there was none.
+    A wrong check sum is a warning. CodecError reasons: oversized, not_a_frame, truncated,
+    bad_field.
+    """
+    packet = _open(frame)
+    warnings = () if packet.sound else ("bad_checksum: the check sum is wrong",)
+    if packet.number == 0x01:
+        imei = Reader(packet.content).digits(8).lstrip("0")
+        return Decoded((), (packet.answer(),), warnings, imei)
+    handler = _HANDLERS.get(packet.number)
+    if handler is None:
+        odd = f"packet {packet.number:02X} is not used"
+        return Decoded((), (), (*warnings, odd), packet.device)
+    found = handler(packet)
+    replies = (packet.answer(),) if packet.number in _ANSWERED else ()
+    if packet.number == 0x8A and packet.received_at is not None:
+        now = packet.received_at.astimezone(UTC)
+        parts = (now.year - 2000, now.month, now.day, now.hour, now.minute, now.second)
+        replies = (packet.answer(bytes(parts)),)
+    messages = () if found is None else (_message(packet, found),)
+    return Decoded(messages, replies, warnings, packet.device)
+
+
+def _open(frame: Frame) -> _Packet:
+    data = frame.payload
+    if len(data) > MAX_FRAME:
+        raise CodecError("oversized", f"{len(data)} bytes are more than {MAX_FRAME}")
+    if data[:2] not in (_SHORT, _LONG) or data[-2:] != _END or len(data) < 6:
+        raise CodecError("not_a_frame", "a packet stands between 7878 or 7979 and 0D0A")
+    long = data[:2] == _LONG
+    head = 4 if long else 3
+    length = int.from_bytes(data[2:head], "big")
+    number = data[head] + (0x100 if long else 0)
+    if length == 0 or len(data) < head + 1 + _TAIL:
+        # WiFi packets of some models have neither length nor serial number nor check sum.
+        return _Packet(number, data[head + 1 : -2], b"\0\0", True, frame.device, frame.received_at)
+    content, serial = data[head + 1 : -_TAIL], data[-_TAIL:-4]
+    sound = crc_itu(data[2:-4]) == int.from_bytes(data[-4:-2], "big")
+    return _Packet(number, content, serial, sound, frame.device, frame.received_at)
+
+
+def _message(packet: _Packet, found: Found) -> Message:
+    flags: set[Flag] = set()
+    if found.at is None:
+        flags.add(Flag.TIME_MISSING)
+    if found.position is not None and not found.position.valid:
+        flags.add(Flag.POSITION_INVALID)
+    activated = any(not alarm.level for alarm in found.alarms.values())
+    battery = found.battery
+    known = battery is not None or found.charging is not None
+    return Message(
+        device=packet.device,
+        kind="alarm" if activated else "location" if found.position else "status",
+        at=found.at,
+        readings=() if battery is None else (Reading("battery", battery),),
+        alarms=tuple(found.alarms.values()),
+        position=found.position,
+        status=DeviceStatus(battery_percent=battery, charging=found.charging) if known else None,
+        states=MappingProxyType(found.states),
+        flags=frozenset(flags),
+    )
+
+
+def _position(packet: _Packet) -> Found:
+    found, _ = _start(packet)
+    return found
+
+
+def _start(packet: _Packet) -> tuple[Found, Reader]:
+    """Time and GPS block; some models put the IMEI before them."""
+    content = packet.content
+    if len(content) > 14 and content[:8].hex().isdigit() and content[14] >> 4 == 0xC:
+        content = content[8:]
+    found, reader = Found(), Reader(content)
+    found.at = read_moment(reader)
+    read_gps(found, reader)
+    return found, reader
+
+
+def _position_or_cells(packet: _Packet) -> Found:
+    """0xA2: a GPS block where the byte behind the time says so (length 12), else cells and WiFi."""
+    if len(packet.content) > 6 and packet.content[6] >> 4 == 0xC:
+        return _position(packet)
+    return _cells(packet)
+
+
+def _cells(packet: _Packet) -> Found:
+    """Time, then cells and WiFi in sight, which we do not turn into a position."""
+    found = Found(at=read_moment(Reader(packet.content)))
+    found.states["cells_in_sight"] = True
+    return found
+
+
+def _wifi(packet: _Packet) -> Found:
+    """0x17, 0x69: the time is in decimal digits."""
+    text = packet.content[:6].hex()
+    found = Found()
+    if text.isdigit() and len(text) == 12:
+        found.at = read_moment(Reader(bytes(int(text[at : at + 2]) for at in range(0, 12, 2))))
+    found.states["cells_in_sight"] = True
+    return found
+
+
+def _alarm(packet: _Packet) -> Found:
+    """0x16, 0x26, 0x27, 0x32: GPS, cell, state, voltage level, signal, alarm code, language."""
+    found, reader = _start(packet)
+    if reader.left >= 9:
+        length = reader.uint(1)
+        reader.take(min(max(8, length - 1), reader.left))
+    _tail(found, reader.rest(), wide_voltage=packet.number == 0x16)
+    return found
+
+
+def _cell_alarm(packet: _Packet) -> Found | None:
+    """0x19: as an alarm, without GPS; the longer form of some models is a list of cells."""
+    if len(packet.content) >= 18:
+        return None
+    found = Found()
+    _tail(found, packet.content[8:], wide_voltage=False)
+    return found
+
+
+def _tail(found: Found, tail: bytes, *, wide_voltage: bool) -> None:
+    if len(tail) < 4:
+        return
+    read_state(found, tail[0])
+    if wide_voltage and len(tail) == 6:
+        # One model has a voltage of two bytes here.
+        read_alarm(found, tail[4])
+    else:
+        read_voltage(found, tail[1])
+        read_alarm(found, tail[3])
+
+
+def _heartbeat(packet: _Packet) -> Found:
+    """0x13, 0x23: state, voltage level, signal."""
+    found = Found()
+    if packet.content:
+        read_state(found, packet.content[0])
+    if packet.number == 0x13 and 3 <= len(packet.content) <= 6:
+        read_voltage(found, packet.content[1])
+    return found
+
+
+def _camera_alarm(packet: _Packet) -> Found:
+    """0x95: time, position without satellites and speed, alarm code; or time and code only."""
+    found, reader = Found(), Reader(packet.content)
+    found.at = read_moment(reader)
+    if reader.left > 10:
+        read_gps(found, reader, satellites=False, speed=False)
+        read_alarm(found, reader.uint(1))
+    elif reader.left:
+        found.states["alarm_code"] = reader.uint(1)
+    return found
+
+
+def _prefixed_position(packet: _Packet) -> Found:
+    """0x34: four bytes of state before time and GPS block."""
+    found, reader = Found(), Reader(packet.content[4:])
+    found.at = read_moment(reader)
+    read_gps(found, reader)
+    return found
+
+
+def _long_position(packet: _Packet) -> Found:
+    """7979 32 and 33: time, then GPS with its length, which is 0 without a fix."""
+    found, reader = Found(), Reader(packet.content)
+    found.at = read_moment(reader)
+    if reader.uint(1):
+        read_gps(found, reader)
+    return found
+
+
+def _modules(packet: _Packet) -> Found:
+    """7979 70: number, length and content of each module."""
+    found, reader = Found(), Reader(packet.content)
+    while reader.left >= 4:
+        number, length = reader.uint(2), reader.uint(2)
+        module = Reader(reader.take(min(length, reader.left)))
+        if number == 0x33 and module.left >= 18:
+            seconds = module.uint(4)
+            found.at = datetime.fromtimestamp(seconds, UTC) if seconds else None
+            module.take(3)
+            read_gps(found, module, satellites=False)
+        elif number == 0x2B and module.left:
+            read_alarm(found, {0x11: 0x19, 0x14: 0x13}.get(module.uint(1), 0))
+        elif number == 0x03 and module.left >= 10:
+            found.states["iccid"] = module.take(10).hex()
+    return found
+
+
+def _text(packet: _Packet) -> Found:
+    """0x15 and 7979 21: the outcome of a command, or a position in words."""
+    found = Found()
+    if packet.number == 0x15:
+        text = packet.content[5:].decode("ascii", "replace")
+    else:
+        encoding = "ascii" if packet.content[4:5] == b"\x01" else "utf-16-be"
+        text = packet.content[5:].decode(encoding, "replace")
+    match = _TEXT_POSITION.match(text)
+    if match is None:
+        found.states["result"] = clean(text)[:200]
+        return found
+    lat, lon = float(match[2]), float(match[4])
+    lat, lon = -lat if match[1] == "S" else lat, -lon if match[3] == "W" else lon
+    try:
+        found.at = datetime.fromisoformat(f"{match[7]}T{match[8]}+00:00")
+    except ValueError:
+        found.at = None
+    if abs(lat) <= 90 and abs(lon) <= 180:
+        found.position = Position(lat, lon, at=found.at, speed_kmh=float(match[6]))
+    return found
+
+
+def _information(packet: _Packet) -> Found:
+    """Packets of which we only say that they came."""
+    found = Found()
+    found.states["packet"] = f"{packet.number:02X}"
+    return found
+
+
+_ANSWERED = frozenset({0x13, 0x16, 0x19, 0x23, 0x26, 0x27, 0x32, 0x95, 0x132, 0x133})
+_HANDLERS: dict[int, Callable[[_Packet], Found | None]] = {
+    **dict.fromkeys((0x10, 0x11, 0x12, 0x22, 0x2D, 0x31, 0x37, 0x61), _position),
+    **dict.fromkeys((0x1A, 0x1E, 0xA0, 0xA3, 0xA4), _position),
+    **dict.fromkeys((0x16, 0x26, 0x27, 0x32), _alarm),
+    **dict.fromkeys((0x13, 0x23), _heartbeat),
+    **dict.fromkeys((0x17, 0x69), _wifi),
+    **dict.fromkeys((0x18, 0x24, 0x28, 0x2C, 0x2E, 0x33, 0xA1, 0xF3), _cells),
+    **dict.fromkeys((0x36, 0x94, 0x18C, 0x194, 0x19B, 0x1F1, 0x1F2), _information),
+    0x15: _text,
+    0x19: _cell_alarm,
+    0x34: _prefixed_position,
+    0x8A: lambda _: None,
+    0x95: _camera_alarm,
+    0xA2: _position_or_cells,
+    0x121: _text,
+    0x132: _long_position,
+    0x133: _long_position,
+    0x170: _modules,
+}
+
+CODEC = Codec(name="gt06", title="GT06 (TCP)", decode=decode, split=split)
