@@ -89,7 +89,9 @@ def demo(
     headless: Annotated[bool, typer.Option(help="Without a person: a scripted operator")] = False,
     seconds: Annotated[float, typer.Option(help="How long devices publish (headless)")] = 20,
     devices: Annotated[int, typer.Option(min=10, max=5000, help="How many devices")] = 200,
-    scenario: Annotated[str, typer.Option(help="A scenario of firmware-sim")] = "mixed",
+    scenario: Annotated[
+        str, typer.Option(help="A scenario of firmware-sim; mixed, or rescue when headless")
+    ] = "",
     port: Annotated[int, typer.Option(help="Port of the pages")] = 8080,
     mqtt_port: Annotated[int, typer.Option(help="Port for devices over MQTT")] = 1883,
     watch_port: Annotated[int, typer.Option(help="Port for watches over TCP")] = 5093,
@@ -99,10 +101,10 @@ def demo(
     """Show everything with simulated devices and plausible data."""
     show = importlib.import_module("app.terminal")
     if headless:
-        if not show.run_headless_demo(data_dir, devices, seconds, scenario, as_json):
+        if not show.run_headless_demo(data_dir, devices, seconds, scenario or "rescue", as_json):
             raise typer.Exit(1)
         return
-    show.run_demo(data_dir, devices, scenario, port, mqtt_port, watch_port)
+    show.run_demo(data_dir, devices, scenario or "mixed", port, mqtt_port, watch_port)
 
 
 @app.command()

@@ -14,10 +14,13 @@ FIRMWARE_SIM = Path(__file__).parent.parent.parent / "firmware-sim"
 
 @dataclass(frozen=True, slots=True)
 class SentAlarm:
-    """An alarm as the device recorded it; `at_ms` is Unix milliseconds of the moment of sending."""
+    """An alarm as the device recorded it; `at_ms` is Unix milliseconds of the moment of sending.
+
+    `seq` is None where the protocol has no numbers (Setracker, zigbee2mqtt).
+    """
 
     device: str
-    seq: int
+    seq: int | None
     kind: str
     at_ms: float
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.demo.operator import Rung
 from app.demo.simulator import SentAlarm
-from kernel.db import Database, fetch_tuples, fetch_value
+from kernel.db import Database, Tx, fetch_tuples, fetch_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ async def count(
     broker: str,
 ) -> Tally:
     """Compare what the devices say they sent with what is stored, device by device."""
-    published: Mapping[str, Mapping[str, int]] = report["by_device"]
+    tcp = report["tcp"]
+    published: Mapping[str, Mapping[str, int]] = {**report["by_device"], **tcp["by_device"]}
     async with db.connection() as conn:
         stored_messages: dict[str, int] = dict(
             await fetch_tuples(
@@ -107,14 +108,14 @@ async def count(
     )
     return Tally(
         devices=int(report["devices"]),
-        messages_published=int(report["messages_published"]),
+        messages_published=sum(of["messages"] for of in published.values()),
         messages_ingested=sum(stored_messages.values()),
-        readings_published=int(report["readings_published"]),
+        readings_published=sum(of["readings"] for of in published.values()),
         readings_stored=int(rows),
         duplicates=int(rows) - sum(stored_readings.values()),
         lost=lost,
         dead_letters=int(dead),
-        alarms_published=int(report["alarms_published"]),
+        alarms_published=int(report["alarms_published"]) + int(tcp["alarms_published"]),
         incidents_opened=int(opened),
         incidents_resolved=int(resolved),
         alarm_to_operator_ms=latency(times),
@@ -123,14 +124,18 @@ async def count(
     )
 
 
-async def _latencies(conn: Any, sent: Sequence[SentAlarm], rung: Sequence[Rung]) -> list[float]:
-    """Match each ring with the alarm behind it: by the device's own record, else by its time."""
-    sent_at = {(alarm.device, alarm.seq): alarm.at_ms for alarm in sent}
+async def _latencies(conn: Tx, sent: Sequence[SentAlarm], rung: Sequence[Rung]) -> list[float]:
+    """Match each ring with the alarm behind it: by the device's own record, else by its time.
+
+    An alarm that a rule found in readings has no line in the devices' record: its clock starts with
+    the device's time of the reading.
+    """
+    numbered = {(a.device, a.seq): a.at_ms for a in sent if a.seq is not None}
     rows = await fetch_tuples(
         conn,
         "SELECT a.incident_id::text,"
         " row_number() OVER (PARTITION BY a.incident_id ORDER BY a.at, a.id),"
-        " d.id, al.seq, extract(epoch FROM al.device_time) * 1000"
+        " d.id, al.kind, al.seq, extract(epoch FROM al.device_time) * 1000"
         " FROM incident_activation a JOIN alarm al ON al.id = a.alarm_id"
         " LEFT JOIN device d ON d.no = al.device_no",
     )
@@ -139,9 +144,19 @@ async def _latencies(conn: Any, sent: Sequence[SentAlarm], rung: Sequence[Rung])
         key = (ring.incident_id, ring.activation)
         first_heard[key] = min(ring.at_ms, first_heard.get(key, math.inf))
     times = []
-    for incident_id, number, device, seq, device_ms in rows:
-        began = sent_at.get((device, seq)) or (float(device_ms) if device_ms else None)
+    for incident_id, number, device, kind, seq, device_ms in rows:
         heard = first_heard.get((incident_id, int(number)))
-        if began is not None and heard is not None:
+        if heard is None:
+            continue
+        began = numbered.get((device, seq))
+        if began is None:
+            # Watches without numbers: the last alarm of that kind that was sent before it rang.
+            earlier = (
+                a.at_ms
+                for a in sent
+                if a.seq is None and a.device == device and a.kind == kind and a.at_ms <= heard
+            )
+            began = max(earlier, default=float(device_ms) if device_ms else None)
+        if began is not None:
             times.append(heard - began)
     return times
