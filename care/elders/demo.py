@@ -47,8 +47,7 @@ async def seed_elders(
 ) -> list[SeededElder]:
     """Insert `count` elders with contacts, consents, limits and notes; brings the divisions along.
 
-    The same seed and `now` give the same people; a second run with them raises Invalid, because
-    their ID numbers are taken.
+    The same seed and `now` give the same people with the same ids: only once in one database.
     """
     await load_divisions(tx)
     villages = {

@@ -6,6 +6,8 @@ it, so a change here means that every index is computed again.
 
 import re
 import unicodedata
+from collections.abc import Callable
+from functools import wraps
 
 from kernel.crypto import normalise_phone as _digits_of_phone
 
@@ -27,6 +29,21 @@ _LANDLINE_WITHOUT_ZERO = re.compile(r"(?!1[3-9]\d{9}|[48]00\d{7})[1-9]\d{1,2}[2-
 MOBILE = re.compile(r"1[3-9]\d{9}")
 
 
+def _settled(spell: Callable[[str], str]) -> Callable[[str], str]:
+    """Spell again until nothing changes: one pass can bring together what Unicode then joins."""
+
+    @wraps(spell)
+    def settle(text: str) -> str:
+        for _ in range(4):
+            again = spell(text)
+            if again == text:
+                break
+            text = again
+        return text
+
+    return settle
+
+
 def plain_text(text: str, *, lines: bool = False) -> str:
     """Drop what cannot be seen, squeeze spaces; keep line ends when `lines`."""
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
@@ -37,6 +54,7 @@ def plain_text(text: str, *, lines: bool = False) -> str:
     return re.sub(r"\s+", " ", kept).strip()
 
 
+@_settled
 def name_of(text: str) -> str:
     """Write a name one way: one kind of middle dot (巴特尔·孟和), no stray spaces.
 
@@ -49,11 +67,13 @@ def name_of(text: str) -> str:
     return name.strip("· ")
 
 
+@_settled
 def id_number_of(text: str) -> str:
     """Return the number with ASCII digits and a capital X, without spaces and dashes."""
     return _DASHES.sub("", unicodedata.normalize("NFKC", text)).upper()
 
 
+@_settled
 def phone_of(text: str) -> str:
     """Return digits without +86; a number abroad keeps its `+`. An extension is cut off."""
     text = _EXTENSION.sub("", unicodedata.normalize("NFKC", text).strip())
@@ -73,6 +93,7 @@ def is_phone(normalised: str) -> bool:
     return _PHONE_SHAPES.fullmatch(normalised) is not None
 
 
+@_settled
 def address_of(text: str) -> str:
     """Write an address on one line, with ASCII digits and letters."""
     # NFKC would also turn （） and ， into ASCII, which nobody writes in a Chinese address.

@@ -5,7 +5,7 @@ that a family may use, both are found.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 
@@ -51,6 +51,7 @@ _TWO_READINGS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _RUNS = re.compile(r"[A-Za-z0-9]+|[\u3400-\u9fff\U00020000-\U000323af]+")
 _MOST_READINGS = 8
+_MOST_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,13 @@ def reading_of(name: str) -> Reading:
         for start in range(len(syllables)):
             full.setdefault("".join(syllables[start:]))
             short.setdefault("".join(s[0] for s in syllables[start:]))
-    return Reading(" ".join(full), " ".join(short))
+    return Reading(_bounded(full), _bounded(short))
+
+
+def _bounded(words: Iterable[str]) -> str:
+    # A B-tree entry must stay under 2,704 bytes, also for the sixty characters a name may have.
+    text = " ".join(words)
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS].rpartition(" ")[0]
 
 
 def _readings(name: str) -> list[list[str]]:
@@ -91,8 +98,10 @@ def _surname(name: str) -> tuple[str, list[list[str]]]:
         # A name of two characters is one of surname and given name, never a double surname alone.
         if known and (length == 1 or len(name) > 2):
             return name[:length], [reading.split() for reading in known]
-    if len(name) >= 2 and _is_chinese(name[0]):
-        return name[0], [[lazy_pinyin(name[0])[0]]]
+    # Read alone, so that pypinyin does not read it as part of a word with the given name.
+    likely = lazy_pinyin(name[:1], errors=lambda _: "")
+    if len(name) >= 2 and _is_chinese(name[0]) and any(likely):
+        return name[0], [likely]
     return "", []
 
 
