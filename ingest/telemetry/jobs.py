@@ -33,10 +33,7 @@ def telemetry_jobs(settings: TelemetrySettings | None = None) -> list[Job]:
 async def keep_partitions(db: Database, now: datetime, settings: TelemetrySettings) -> None:
     """Make partitions ahead of time and for late days; try again next time if that has to wait."""
     try:
-        async with db.transaction() as tx:
-            await schema_store.no_time_limit(tx)
-            await schema_store.exclude_writers(tx)
-            await modes.make_partitions(tx, await schema_store.shape(tx), now, settings)
+        await modes.keep_partitions(db, now, settings)
     except psycopg.errors.LockNotAvailable:
         log.warning("telemetry.partitions_postponed")
 

@@ -63,21 +63,49 @@ async def ensure_storage(
             log.info("telemetry.converting_to_hypertable")
             await schema_store.run_script(tx, "hypertable.sql")
             shape = StorageMode.APACHE
-        await make_partitions(tx, shape, now, settings)
+        await _make_partitions(tx, shape, now, settings)
+    await _adopt_late_days(db, shape, now, settings)
     if mode is StorageMode.COMMUNITY:
         return await _ensure_community(db, shape, settings)
     return shape
 
 
-async def make_partitions(
+async def keep_partitions(db: Database, now: datetime, settings: TelemetrySettings) -> None:
+    """Make partitions ahead of time, and for late days.
+
+    Raises psycopg.errors.LockNotAvailable as `ensure_storage` does.
+    """
+    async with db.transaction() as tx:
+        await schema_store.no_time_limit(tx)
+        await schema_store.exclude_writers(tx)
+        shape = await schema_store.shape(tx)
+        await _make_partitions(tx, shape, now, settings)
+    await _adopt_late_days(db, shape, now, settings)
+
+
+async def _make_partitions(
     tx: Tx, shape: StorageMode, now: datetime, settings: TelemetrySettings
 ) -> None:
-    """Make the partitions that are wanted around `now`, also for late rows. Excludes no writers."""
     if shape is StorageMode.PLAIN:
         last = now + settings.partitions_ahead
         await schema_store.make_reading_partitions(tx, now - _BEHIND, last)
-        await schema_store.adopt_default_rows(tx, now - settings.keep_readings, last)
     await schema_store.make_rollup_partitions(tx, now - _BEHIND, now + _ROLLUP_AHEAD)
+
+
+async def _adopt_late_days(
+    db: Database, shape: StorageMode, now: datetime, settings: TelemetrySettings
+) -> None:
+    """Give days that lie in the default partition their own; writers wait for one day at a time."""
+    if shape is not StorageMode.PLAIN:
+        return
+    async with db.transaction() as tx:
+        first, last = now - settings.keep_readings, now + settings.partitions_ahead
+        days = await schema_store.days_in_default(tx, first, last)
+    for day in days:
+        async with db.transaction() as tx:
+            await schema_store.no_time_limit(tx)
+            await schema_store.exclude_writers(tx)
+            await schema_store.make_reading_partitions(tx, day, day + timedelta(days=1))
 
 
 async def _ensure_community(

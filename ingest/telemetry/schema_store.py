@@ -78,20 +78,17 @@ async def make_reading_partitions(tx: Tx, first: datetime, last: datetime) -> in
     return made
 
 
-async def adopt_default_rows(tx: Tx, first: datetime, last: datetime) -> int:
-    """Give the days from `first` to before `last` that are in the default partition their own."""
-    days = await fetch_tuples(
+async def days_in_default(tx: Tx, first: datetime, last: datetime) -> list[datetime]:
+    """Return the days (UTC) from `first` to before `last` that lie in the default partition."""
+    rows = await fetch_tuples(
         tx,
         """
-        SELECT DISTINCT date_trunc('day', time, 'UTC') FROM reading_default
-        WHERE time >= %s AND time < %s
+        SELECT DISTINCT date_trunc('day', time, 'UTC') AS day FROM reading_default
+        WHERE time >= %s AND time < %s ORDER BY day
         """,
         (first, last),
     )
-    made = 0
-    for (day,) in days:
-        made += await make_reading_partitions(tx, day, day + timedelta(days=1))
-    return made
+    return [day for (day,) in rows]
 
 
 async def make_rollup_partitions(tx: Tx, first: datetime, last: datetime) -> None:

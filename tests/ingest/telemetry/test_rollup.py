@@ -132,6 +132,20 @@ async def test_a_late_reading_beside_deleted_ones_does_not_replace_their_bucket(
     assert await shown(storage.db, "1h") == before
 
 
+async def test_the_minutes_of_the_last_two_days_can_be_read(storage: Storage) -> None:
+    async with storage.db.connection() as conn:
+        at = await fetch_value(conn, "SELECT date_trunc('minute', now()) - interval '5 minutes'")
+    await put(
+        storage.db,
+        ReadingRow(at, 1, 1, 70.0),
+        ReadingRow(at + timedelta(seconds=50), 1, 1, 76.0),
+        ReadingRow(at + MINUTE, 1, 1, 90.0),
+        ReadingRow(at - 3 * DAY, 1, 1, 60.0),
+    )
+    rows = [(1, 1, at, 70.0, 76.0, 73, 2), (1, 1, at + MINUTE, 90.0, 90.0, 90, 1)]
+    assert await shown(storage.db, "1m") == rows
+
+
 async def test_tests_and_implausible_values_stay_out(storage: Storage, now: datetime) -> None:
     await put(
         storage.db,
