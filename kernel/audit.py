@@ -106,7 +106,7 @@ def _clean(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def content_hash(  # noqa: PLR0917 - the fields of an entry, in the order of the table
+def content_hash(
     at: datetime,
     actor_id: uuid.UUID | None,
     actor_name: str,

@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import hmac
 import os
+import unicodedata
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
@@ -111,7 +112,8 @@ class FieldCipher:
 
 def normalise_phone(text: str) -> str:
     """Return the digits of a phone number without 0086/+86, for storing and for the blind index."""
-    digits = "".join(c for c in text if c.isdigit())
+    # Chinese input methods type １３８ as readily as 138; both are the same number.
+    digits = "".join(c for c in unicodedata.normalize("NFKC", text) if c in "0123456789")
     for prefix in ("0086", "86"):
         if digits.startswith(prefix) and len(digits) - len(prefix) >= 10:
             return digits[len(prefix) :]
@@ -128,9 +130,11 @@ def mask_name(name: str) -> str:
 
 
 def mask_phone(phone: str) -> str:
-    """13812345678 → 138****5678; short numbers keep the last two digits."""
-    if len(phone) >= 8:
-        return phone[:3] + "****" + phone[-4:]
+    """13812345678 → 138****5678, 6912345 → ***2345; up to six digits keep the last two."""
+    if len(phone) >= 11:
+        return phone[:3] + "*" * (len(phone) - 7) + phone[-4:]
+    if len(phone) >= 7:
+        return "*" * (len(phone) - 4) + phone[-4:]
     return "*" * max(0, len(phone) - 2) + phone[-2:]
 
 

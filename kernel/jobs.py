@@ -2,6 +2,10 @@
 
 APScheduler only decides *when*; a run exists once under UNIQUE(job, due_at), whoever inserts it.
 The leader holds a session advisory lock: when its connection dies, another takes over in seconds.
+
+Jobs do not wait for each other, each runs once at a time in a process. When runs of a job have
+piled up, the newest is done and the others are closed as skipped: a job looks at the state of
+things and not at its due time.
 """
 
 import asyncio
@@ -21,6 +25,8 @@ from kernel.db import TRANSIENT_ERRORS, Database, execute, fetch_one
 log = structlog.get_logger(__name__)
 _LEADER_KEY = 0x51_1F_E4_12
 LEASE_SECONDS = 600
+POLL_SECONDS = 2.0
+STOP_SECONDS = 10.0
 
 _runs = Counter("silverline_job_runs_total", "Finished job runs", ["job", "result"])
 _leader = Gauge("silverline_scheduler_leader", "1 while this process leads the scheduler")
@@ -70,6 +76,7 @@ class Scheduler:
         self._db = db
         self._jobs = {job.name: job for job in jobs}
         self._wake = asyncio.Event()
+        self._running: dict[str, asyncio.Task[None]] = {}
         self.is_leader = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -77,20 +84,50 @@ class Scheduler:
         leading = asyncio.create_task(self._lead(), name="scheduler-leader")
         try:
             while not stop.is_set():
+                self._wake.clear()
                 try:
-                    while await self.run_one():
+                    while await self._start_one():
                         pass
                 except TRANSIENT_ERRORS as error:
                     log.warning("scheduler.database_away", error=type(error).__name__)
-                try:
-                    async with asyncio.timeout(2.0):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
-                self._wake.clear()
+                await _first_of(POLL_SECONDS, self._wake, stop)
         finally:
             leading.cancel()
             await asyncio.gather(leading, return_exceptions=True)
+            await self._finish()
+
+    async def run_one(self) -> bool:
+        """Take one due run and do it; False when there is none."""
+        run = await self._claim()
+        if run is None:
+            return False
+        await self._do(run)
+        return True
+
+    async def _start_one(self) -> bool:
+        run = await self._claim()
+        if run is None:
+            return False
+        self._running[run.job] = asyncio.create_task(self._do_safely(run), name=f"job-{run.job}")
+        return True
+
+    async def _do_safely(self, run: "_Run") -> None:
+        try:
+            await self._do(run)
+        except TRANSIENT_ERRORS as error:
+            # Not marked: it is taken again when its lease is over, unless a newer run comes first.
+            log.warning("scheduler.database_away", job=run.job, error=type(error).__name__)
+        finally:
+            del self._running[run.job]
+            self._wake.set()
+
+    async def _finish(self) -> None:
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running.values(), timeout=STOP_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _lead(self) -> None:
         while True:
@@ -137,11 +174,7 @@ class Scheduler:
             log.warning("scheduler.insert_failed", job=job.name, error=type(error).__name__)
         self._wake.set()
 
-    async def run_one(self) -> bool:
-        """Take one due run and do it; False when there is none."""
-        run = await self._claim()
-        if run is None:
-            return False
+    async def _do(self, run: "_Run") -> None:
         error: str | None = None
         try:
             async with asyncio.timeout(LEASE_SECONDS * 0.9):
@@ -159,11 +192,10 @@ class Scheduler:
                 "UPDATE job_run SET finished_at = now(), error = %s WHERE id = %s",
                 (error, run.id),
             )
-        return True
 
-    async def _claim(self) -> _Run | None:
+    async def _claim(self) -> "_Run | None":
         async with self._db.transaction() as tx:
-            return await fetch_one(
+            run = await fetch_one(
                 tx,
                 _Run,
                 """
@@ -172,11 +204,36 @@ class Scheduler:
                     WHERE finished_at IS NULL AND job = ANY(%(jobs)s)
                       AND (started_at IS NULL
                            OR started_at < now() - make_interval(secs => %(lease)s))
-                    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+                    ORDER BY due_at DESC LIMIT 1 FOR UPDATE SKIP LOCKED)
                 RETURNING id, job, due_at
                 """,
-                {"jobs": list(self._jobs), "lease": LEASE_SECONDS},
+                {"jobs": [j for j in self._jobs if j not in self._running], "lease": LEASE_SECONDS},
             )
+            if run is not None:
+                skipped = await execute(
+                    tx,
+                    """
+                    UPDATE job_run SET finished_at = now(), error = 'skipped' WHERE id IN (
+                        SELECT id FROM job_run
+                        WHERE finished_at IS NULL AND job = %(job)s AND due_at < %(due)s
+                          AND (started_at IS NULL
+                               OR started_at < now() - make_interval(secs => %(lease)s))
+                        FOR UPDATE SKIP LOCKED)
+                    """,
+                    {"job": run.job, "due": run.due_at, "lease": LEASE_SECONDS},
+                )
+                _runs.labels(run.job, "skipped").inc(skipped)
+        return run
+
+
+async def _first_of(seconds: float, *events: asyncio.Event) -> None:
+    """Wait until one of the events is set, or for so many seconds."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waits:
+            task.cancel()
 
 
 async def prune(db: Database, now: datetime) -> None:
@@ -192,14 +249,16 @@ async def prune(db: Database, now: datetime) -> None:
 
 
 async def every(stop: asyncio.Event, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
-    """Run `step` again and again with a pause, until `stop`; a database away is waited for."""
+    """Run `step` again and again with a pause, until `stop`.
+
+    A step that fails is logged and the loop goes on: one incident that cannot be handled must not
+    end the watch over all the others.
+    """
     while not stop.is_set():
         try:
             await step()
         except TRANSIENT_ERRORS as error:
             log.warning("loop.database_away", step=step.__qualname__, error=type(error).__name__)
-        try:
-            async with asyncio.timeout(seconds):
-                await stop.wait()
-        except TimeoutError:
-            pass
+        except Exception:
+            log.exception("loop.step_failed", step=step.__qualname__)
+        await _first_of(seconds, stop)

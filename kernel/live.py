@@ -85,6 +85,16 @@ class LiveHub:
             else:
                 queue.put_nowait(event)
 
+    def _receive(self, payload: str) -> None:
+        # Anybody on the database may NOTIFY: what is not ours must not end the feed.
+        try:
+            body = json.loads(payload)
+            event = LiveEvent(str(body["event"]), str(body["division"]), dict(body["data"]))
+        except (ValueError, TypeError, KeyError):
+            log.warning("live.unreadable", size=len(payload))
+            return
+        self.dispatch(event)
+
     async def _run(self) -> None:
         first = True
         while True:
@@ -96,8 +106,7 @@ class LiveHub:
                         self.dispatch(LiveEvent(RESYNC))
                     first = False
                     async for notice in conn.notifies():
-                        body = json.loads(notice.payload)
-                        self.dispatch(LiveEvent(body["event"], body["division"], body["data"]))
+                        self._receive(notice.payload)
             except (psycopg.Error, OSError) as error:
                 log.warning("live.listener_lost", error=type(error).__name__)
             self.listening.clear()

@@ -29,7 +29,10 @@ CHANNEL = "outbox"
 MAX_ATTEMPTS = 12
 CLAIM_SECONDS = 60
 POLL_SECONDS = 5.0
-BATCH = 20
+# Handlers in flight at once in a process. A slow one holds its own place only: an urgent call must
+# not wait until a provider that hangs has timed out for somebody else's message.
+PLACES = 20
+STOP_SECONDS = 10.0
 
 _handled = Counter(
     "silverline_outbox_total", "Outbox items by topic and result", ["topic", "result"]
@@ -93,32 +96,55 @@ class OutboxWorker:
         self._handlers = handlers
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._wake = asyncio.Event()
+        self._in_flight: dict[asyncio.Task[None], OutboxItem] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. A database that is away is waited for."""
-        async with asyncio.TaskGroup() as group:
-            listener = group.create_task(self._listen())
-            try:
-                while not stop.is_set():
-                    taken = await self._take_safely()
-                    if taken < BATCH:
-                        await self._sleep(stop)
-            finally:
-                listener.cancel()
+        listener = asyncio.create_task(self._listen(), name="outbox-listener")
+        try:
+            while not stop.is_set():
+                # Cleared before the look, so that a wake during it is not lost.
+                self._wake.clear()
+                taken = await self._start_due()
+                if taken == 0 or len(self._in_flight) >= PLACES:
+                    await self._sleep(stop)
+        finally:
+            listener.cancel()
+            await self._finish()
+            await asyncio.gather(listener, return_exceptions=True)
 
     async def run_once(self) -> int:
-        """Handle one batch of due items; return how many were claimed."""
-        items = await self._claim()
+        """Handle what is due now, as many as there are places; return how many were claimed."""
+        items = await self._claim(PLACES)
         await asyncio.gather(*(self._handle(item) for item in items))
         return len(items)
 
-    async def _take_safely(self) -> int:
+    async def _start_due(self) -> int:
         try:
-            return await self.run_once()
+            items = await self._claim(PLACES - len(self._in_flight))
         except TRANSIENT_ERRORS as error:
             log.warning("outbox.database_away", error=type(error).__name__)
             await asyncio.sleep(1.0)
             return 0
+        for item in items:
+            task = asyncio.create_task(self._handle_safely(item))
+            self._in_flight[task] = item
+            task.add_done_callback(self._landed)
+        return len(items)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        if len(self._in_flight) >= PLACES:
+            self._wake.set()
+        item = self._in_flight.pop(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("outbox.broken", topic=item.topic, id=str(item.id), error=repr(error))
+
+    async def _handle_safely(self, item: OutboxItem) -> None:
+        try:
+            await self._handle(item)
+        except TRANSIENT_ERRORS as error:
+            # Its result could not be written down: the claim runs out and it is handled again.
+            log.warning("outbox.database_away", topic=item.topic, error=type(error).__name__)
 
     async def _sleep(self, stop: asyncio.Event) -> None:
         waits = [asyncio.create_task(self._wake.wait()), asyncio.create_task(stop.wait())]
@@ -127,7 +153,25 @@ class OutboxWorker:
         finally:
             for task in waits:
                 task.cancel()
-        self._wake.clear()
+
+    async def _finish(self) -> None:
+        """Let what is in flight land; give back what does not in time."""
+        if not self._in_flight:
+            return
+        left = dict(self._in_flight)
+        _, late = await asyncio.wait(left, timeout=STOP_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        if late:
+            with contextlib.suppress(*TRANSIENT_ERRORS):
+                async with self._db.transaction() as tx:
+                    await execute(
+                        tx,
+                        "UPDATE outbox SET claimed_until = NULL"
+                        " WHERE id = ANY(%s) AND done_at IS NULL AND claimed_by = %s",
+                        ([left[task].id for task in late], self._name),
+                    )
 
     async def _listen(self) -> None:
         while True:
@@ -139,7 +183,9 @@ class OutboxWorker:
                         self._wake.set()
             await asyncio.sleep(1.0)
 
-    async def _claim(self) -> list[OutboxItem]:
+    async def _claim(self, limit: int) -> list[OutboxItem]:
+        if limit <= 0:
+            return []
         async with self._db.transaction() as tx:
             return await fetch_all(
                 tx,
@@ -150,7 +196,7 @@ class OutboxWorker:
                     WHERE done_at IS NULL AND dead_at IS NULL AND available_at <= now()
                       AND (claimed_until IS NULL OR claimed_until < now())
                       AND topic = ANY(%(topics)s)
-                    ORDER BY available_at LIMIT %(batch)s
+                    ORDER BY available_at LIMIT %(limit)s
                     FOR UPDATE SKIP LOCKED
                 )
                 UPDATE outbox o SET attempts = attempts + 1, claimed_by = %(name)s,
@@ -160,13 +206,17 @@ class OutboxWorker:
                 """,
                 {
                     "topics": list(self._handlers),
-                    "batch": BATCH,
+                    "limit": limit,
                     "name": self._name,
                     "claim": CLAIM_SECONDS,
                 },
             )
 
     async def _handle(self, item: OutboxItem) -> None:
+        if item.attempts > MAX_ATTEMPTS:
+            # Every try before ended without a word: it takes the process down with it.
+            await self._fail(item, RuntimeError("never finished"), dead=True)
+            return
         try:
             async with asyncio.timeout(CLAIM_SECONDS * 0.8):
                 await self._handlers[item.topic](item)
@@ -201,7 +251,7 @@ class OutboxWorker:
                 " dead_at = CASE WHEN %s THEN now() END,"
                 " available_at = now() + make_interval(secs => %s) WHERE id = %s",
                 (
-                    f"{type(error).__name__}: {error}"[:2000],
+                    f"{type(error).__name__}: {error}".replace("\0", "")[:2000],
                     dead,
                     backoff_seconds(item.attempts),
                     item.id,
