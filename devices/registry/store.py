@@ -4,10 +4,11 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 
 from devices.profiles import PROFILES
 from devices.registry.model import Address, DeviceContext, DeviceState
-from kernel.db import Tx, fetch_all
+from kernel.db import Tx, fetch_all, fetch_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,18 @@ class _Row:
     elder_lon: float | None
 
 
+_SELECT: LiteralString = """
+    SELECT d.no, d.id, d.profile, d.state, d.elder_id, d.room, d.gateway_no,
+    coalesce(e.division_code, d.division_code) AS division_code,
+    g.id AS gateway_id, g.profile AS gateway_profile,
+    d.test_mode, d.paused_until, e.lat AS elder_lat, e.lon AS elder_lon
+"""
+_JOINS: LiteralString = """
+    LEFT JOIN device g ON g.no = d.gateway_no
+    LEFT JOIN elder e ON e.id = d.elder_id
+"""
+
+
 async def resolve(tx: Tx, addresses: Collection[Address]) -> dict[Address, DeviceContext]:
     """Return the devices behind these addresses; an address that nobody has is left out.
 
@@ -43,22 +56,31 @@ async def resolve(tx: Tx, addresses: Collection[Address]) -> dict[Address, Devic
     rows = await fetch_all(
         tx,
         _Row,
-        """
-        SELECT k.codec, k.address, a.device_no IS NOT NULL AS by_alias,
-               d.no, d.id, d.profile, d.state, d.elder_id, d.room, d.gateway_no,
-               coalesce(e.division_code, d.division_code) AS division_code,
-               g.id AS gateway_id, g.profile AS gateway_profile,
-               d.test_mode, d.paused_until, e.lat AS elder_lat, e.lon AS elder_lon
+        _SELECT
+        + """, k.codec, k.address, a.device_no IS NOT NULL AS by_alias
         FROM unnest(%s::text[], %s::text[]) AS k (codec, address)
         LEFT JOIN device_alias a ON a.codec = k.codec AND a.address = k.address
         JOIN device d ON d.no = coalesce(
             a.device_no, (SELECT own.no FROM device own WHERE own.id = k.address))
-        LEFT JOIN device g ON g.no = d.gateway_no
-        LEFT JOIN elder e ON e.id = d.elder_id
-        """,
+        """
+        + _JOINS,
         ([each.codec for each in wanted], [each.address for each in wanted]),
     )
     return {Address(row.codec, row.address): _context(row) for row in rows if _may_use(row)}
+
+
+async def by_number(tx: Tx, no: int) -> DeviceContext | None:
+    """Return the device with this number, None when there is none."""
+    row = await fetch_one(
+        tx,
+        _Row,
+        _SELECT
+        + ", '' AS codec, '' AS address, false AS by_alias FROM device d"
+        + _JOINS
+        + " WHERE d.no = %s",
+        (no,),
+    )
+    return _context(row) if row else None
 
 
 def _may_use(row: _Row) -> bool:

@@ -92,6 +92,10 @@ class ElderWatch:
         return self.away_until is not None and self.away_until > now
 
 
+NO_WATCH = ElderWatch()
+"""Nothing but defaults."""
+
+
 @dataclass(frozen=True, slots=True)
 class Raise:
     """A rule wants an alarm."""

@@ -104,6 +104,16 @@ async def detect(tx: Tx, cases: Sequence[Case], now: datetime) -> list[Finding]:
     return findings
 
 
+async def signalled(tx: Tx, case: Case, now: datetime) -> list[Finding]:
+    """Judge nothing but what a device itself signals in one message: the alarm lane's part."""
+    standing = any(signal.level for signal in case.signals)
+    wanted = [device_subject(case.device.no)] if standing else []
+    book = Book(await store.load_states(tx, wanted))
+    found = _loudest([Finding(0, event, True) for event in _signals(case, book)])
+    await store.save_states(tx, book.changed, now)
+    return found
+
+
 def judge(cases: Sequence[Case], book: Book, now: datetime) -> list[Finding]:
     """Apply every rule to every case; pure but for `book`."""
     findings: list[Finding] = []

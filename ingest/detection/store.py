@@ -72,15 +72,30 @@ async def save_states(tx: Tx, changed: Mapping[Key, State | None], now: datetime
         )
 
 
-async def take_states(tx: Tx, subjects: Collection[str], rule: str) -> list[str]:
-    """Remove the rows of one rule and return the subjects that had one."""
-    if not subjects:
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A device that was held to be offline and has spoken."""
+
+    no: int
+    elder_id: uuid.UUID | None
+
+
+async def take_offline(tx: Tx, device_nos: Collection[int]) -> list[Returned]:
+    """Of these devices, return those that were held to be offline; they no longer are.
+
+    To be called after the devices' rows were locked by an update: an offline sweep that has locked
+    them before has committed by then, and its alarm is seen and cleared here.
+    """
+    if not device_nos:
         return []
-    cursor = await tx.execute(
-        "DELETE FROM detection_state WHERE rule = %s AND subject = ANY(%s) RETURNING subject",
-        (rule, sorted(set(subjects))),
+    return await fetch_all(
+        tx,
+        Returned,
+        "DELETE FROM detection_state s USING device d"
+        " WHERE s.rule = 'offline' AND s.subject = ANY(%s) AND s.subject = 'd:' || d.no"
+        " RETURNING d.no, d.elder_id",
+        ([f"d:{no}" for no in sorted(device_nos)],),
     )
-    return [row[0] for row in await cursor.fetchall()]
 
 
 async def load_watches(tx: Tx, elder_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, ElderWatch]:

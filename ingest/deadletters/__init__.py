@@ -1,0 +1,1 @@
+"""Dead letters: frames that could not be used, kept with the reason, replayable."""

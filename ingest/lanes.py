@@ -1,0 +1,240 @@
+"""The lanes: how frames come from the transports to the pipeline, bounded and in order.
+
+A `Lane` is one transport's share: what it has taken in and not yet committed is counted, and a full
+lane stops reading. All lanes share one `BulkWriter`, which writes batches, and the `AlarmDesk`,
+whose workers store each alarm in a transaction of its own, in the order of each device.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from ingest import metrics
+from ingest.deadletters import store as deadletters
+from ingest.persisting import until_stored
+from ingest.pipeline import Pipeline
+from ingest.settings import IngestSettings
+from ingest.work import Delivery, Work
+from kernel.clock import monotonic, utcnow
+from kernel.db import Database
+
+log = structlog.get_logger(__name__)
+CHUNK = 64
+"""Frames that are decoded before the event loop gets its turn: 64 take a few milliseconds."""
+
+
+class BulkWriter:
+    """Gathers frames into batches and writes them, one transaction at a time."""
+
+    def __init__(self, pipeline: Pipeline, settings: IngestSettings) -> None:
+        self._pipeline = pipeline
+        self._batch = settings.batch_messages
+        self._flush = settings.flush_ms / 1000
+        self._quiet = settings.quiet_ms / 1000
+        self._waiting: deque[Work] = deque()
+        self._weight = 0
+        self._arrived = asyncio.Event()
+
+    def put(self, work: Work) -> None:
+        """Add a frame to the next batch."""
+        self._waiting.append(work)
+        self._weight += work.weight
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Write batches until cancelled."""
+        while True:
+            await self._gather()
+            works = self._take()
+            await self._store(works)
+            for index, work in enumerate(works):
+                work.committed()
+                if index % 500 == 499:
+                    await asyncio.sleep(0)
+
+    async def _gather(self) -> None:
+        """Wait for the first frame, then for a full batch, for the time to be up, or for quiet."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        until = monotonic() + self._flush
+        while self._weight < self._batch and (left := until - monotonic()) > 0:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(min(left, self._quiet)):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return
+
+    def _take(self) -> list[Work]:
+        works: list[Work] = []
+        weight = 0
+        while self._waiting and (not works or weight + self._waiting[0].weight <= self._batch):
+            works.append(self._waiting.popleft())
+            weight += works[-1].weight
+        self._weight -= weight
+        return works
+
+    async def _store(self, works: Sequence[Work]) -> None:
+        """Write a batch; if its data is refused, its halves, down to the frame that is at fault."""
+        try:
+            await until_stored(self._pipeline.store, works)
+        except Exception as error:  # noqa: BLE001 - logged below, for a batch or for the frame
+            if len(works) == 1:
+                await self._give_up(works[0], error)
+                return
+            log.warning("ingest.batch_refused", frames=len(works), error=type(error).__name__)
+            middle = len(works) // 2
+            await self._store(works[:middle])
+            await self._store(works[middle:])
+
+    async def _give_up(self, work: Work, error: Exception) -> None:
+        log.exception("ingest.frame_refused", exc_info=error)
+        self._pipeline.give_up(work, error)
+        try:
+            await until_stored(self._pipeline.store, [work])
+        except Exception:
+            # Nothing more can be done for this frame, and the stream must go on.
+            log.exception("ingest.dead_letter_refused")
+
+
+class AlarmDesk:
+    """Workers that store alarms at once; those of one device keep their order."""
+
+    def __init__(self, db: Database, pipeline: Pipeline, workers: int) -> None:
+        self._db = db
+        self._pipeline = pipeline
+        self._queues: list[asyncio.Queue[Work]] = [asyncio.Queue() for _ in range(workers)]
+
+    def put(self, work: Work) -> None:
+        """Have the alarms of a frame stored."""
+        sender = work.decoded.device if work.decoded else ""
+        self._queues[hash(sender) % len(self._queues)].put_nowait(work)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for queue in self._queues:
+                group.create_task(self._work(queue))
+
+    async def _work(self, queue: asyncio.Queue[Work]) -> None:
+        while True:
+            work = await queue.get()
+            try:
+                await until_stored(self._pipeline.store_alarms, work)
+            except Exception as error:  # noqa: BLE001 - logged by `_give_up`
+                await self._give_up(work, error)
+            received = work.delivery.arrival.received_at
+            metrics.COMMIT_SECONDS.labels("alarm").observe((utcnow() - received).total_seconds())
+            work.committed()
+
+    async def _give_up(self, work: Work, error: Exception) -> None:
+        """An alarm that cannot be stored is the loudest of all faults: kept, to be replayed."""
+        log.critical("ingest.alarm_refused", error=type(error).__name__, exc_info=error)
+        letter = work.letter("processing_failed", f"{type(error).__name__}: {error}")
+
+        async def keep() -> None:
+            async with self._db.transaction() as tx:
+                await deadletters.keep(tx, [letter])
+
+        try:
+            await until_stored(keep)
+        except Exception:
+            log.exception("ingest.dead_letter_refused")
+        metrics.DEAD_LETTERS.labels(letter.reason).inc()
+
+
+class Lane:
+    """What one transport has taken in and is not yet committed."""
+
+    def __init__(
+        self,
+        name: str,
+        pipeline: Pipeline,
+        bulk: BulkWriter,
+        alarms: AlarmDesk,
+        settings: IngestSettings,
+    ) -> None:
+        self.name = name
+        self._pipeline = pipeline
+        self._bulk = bulk
+        self._alarms = alarms
+        self._max_frames = settings.queue_frames
+        self._max_bytes = settings.queue_bytes
+        self._arrivals: deque[Delivery] = deque()
+        self._arrived = asyncio.Event()
+        self._frames = 0
+        self._bytes = 0
+        self._wake: list[Callable[[], None]] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be taken in until something is committed."""
+        return self._frames >= self._max_frames or self._bytes >= self._max_bytes
+
+    async def drained(self) -> None:
+        """Wait until everything that was taken in is committed."""
+        await self._idle.wait()
+
+    def on_room(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called once, when a full lane has room again (a quarter of it)."""
+        self._wake.append(wake)
+
+    def offer(self, delivery: Delivery) -> None:
+        """Take in a frame. The transport must not offer more while the lane is full."""
+        self._frames += 1
+        self._bytes += delivery.size
+        self._idle.clear()
+        self._note()
+        self._arrivals.append(delivery)
+        self._arrived.set()
+
+    def settled(self, delivery: Delivery) -> None:
+        """A frame is committed: called by the transport from `Delivery.settled`."""
+        self._frames -= 1
+        self._bytes -= delivery.size
+        self._note()
+        seconds = (utcnow() - delivery.arrival.received_at).total_seconds()
+        metrics.COMMIT_SECONDS.labels(self.name).observe(seconds)
+        if self._frames == 0:
+            self._idle.set()
+        roomy = (
+            self._frames <= self._max_frames * 3 // 4 and self._bytes <= self._max_bytes * 3 // 4
+        )
+        if self._wake and roomy:
+            wakes, self._wake = self._wake, []
+            for wake in wakes:
+                wake()
+
+    def _note(self) -> None:
+        metrics.QUEUE.labels(self.name).set(self._frames)
+        metrics.QUEUE_BYTES.labels(self.name).set(self._bytes)
+
+    async def run(self) -> None:
+        """Decode what comes in and pass it on, until cancelled."""
+        while True:
+            while not self._arrivals:
+                self._arrived.clear()
+                await self._arrived.wait()
+            count = min(CHUNK, len(self._arrivals))
+            chunk = [self._arrivals.popleft() for _ in range(count)]
+            for work in await self._prepare(chunk):
+                if work.urgent:
+                    self._alarms.put(work)
+                self._bulk.put(work)
+            await asyncio.sleep(0)
+
+    async def _prepare(self, chunk: Sequence[Delivery]) -> list[Work]:
+        try:
+            return await until_stored(self._pipeline.prepare, chunk)
+        except Exception as error:
+            if len(chunk) > 1:
+                return [work for each in chunk for work in await self._prepare([each])]
+            log.exception("ingest.frame_refused")
+            work = Work(chunk[0])
+            self._pipeline.give_up(work, error)
+            return [work]

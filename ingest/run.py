@@ -1,0 +1,149 @@
+"""The ingest process: two lanes from the broker, a TCP listener, and the writers behind them."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from ingest import metrics, store
+from ingest.lanes import AlarmDesk, BulkWriter, Lane
+from ingest.persisting import is_transient
+from ingest.pipeline import Pipeline
+from ingest.raising import Cleared, React
+from ingest.registry_cache import RegistryCache
+from ingest.settings import IngestSettings
+from ingest.telemetry.store import refresh_latest
+from ingest.transports.mqtt import (
+    Subscription,
+    bulk_filters,
+    express_filters,
+    instance_name,
+)
+from ingest.transports.tcp import TcpListener
+from kernel.clock import utcnow
+from kernel.db import TRANSIENT_ERRORS, Database
+
+__all__ = ["IngestRunner", "IngestSettings"]
+
+log = structlog.get_logger(__name__)
+_LISTENING_SECONDS = 5.0
+_GAP = timedelta(seconds=30)
+_LATEST_LOST = timedelta(minutes=10)
+
+
+class IngestRunner:
+    """One ingest process. `react` and `cleared` are called in the transactions of alarms."""
+
+    def __init__(
+        self, settings: IngestSettings, db: Database, react: React, cleared: Cleared
+    ) -> None:
+        self._settings = settings
+        self._db = db
+        self.registry = RegistryCache(db)
+        self.pipeline = Pipeline(db, self.registry, react, cleared)
+        self._bulk = BulkWriter(self.pipeline, settings)
+        self._alarms = AlarmDesk(db, self.pipeline, settings.express_workers)
+        self.lanes = {
+            name: Lane(name, self.pipeline, self._bulk, self._alarms, settings)
+            for name in ("bulk", "express", "tcp")
+        }
+        self._subscriptions = [
+            Subscription(settings, self.lanes["bulk"], bulk_filters()),
+            Subscription(settings, self.lanes["express"], express_filters()),
+        ]
+        self.tcp = TcpListener(settings, self.lanes["tcp"])
+        self._listening_since: datetime | None = None
+        self._noted_at: datetime | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Ingest until `stop` is set; then finish what was taken in and leave.
+
+        Raises OSError when the TCP port is taken.
+        """
+        async with asyncio.TaskGroup() as group:
+            writers = [
+                group.create_task(self._bulk.run()),
+                group.create_task(self._alarms.run()),
+                group.create_task(self.registry.listen()),
+                group.create_task(self._regularly(_LISTENING_SECONDS, self._note_listening)),
+                group.create_task(self._regularly(self._settings.latest_seconds, self._latest)),
+                *(group.create_task(lane.run()) for lane in self.lanes.values()),
+            ]
+            await self._mend_latest()
+            if self._settings.tcp_port >= 0:
+                await self.tcp.start()
+            readers = [group.create_task(each.run()) for each in self._subscriptions]
+            await stop.wait()
+            for subscription in self._subscriptions:
+                subscription.drain()
+            await self._drain()
+            await self.tcp.stop()
+            for subscription in self._subscriptions:
+                await subscription.close()
+            for task in (*readers, *writers):
+                task.cancel()
+        await self._last_latest()
+
+    async def ready(self) -> str | None:
+        """None when everything is up, else a sentence that says what is missing."""
+        for subscription, name in zip(self._subscriptions, ("bulk", "express"), strict=True):
+            if not subscription.connected:
+                return f"the broker does not answer the {name} lane"
+        try:
+            await self._db.ping()
+        except (*TRANSIENT_ERRORS, TimeoutError, OSError) as error:  # type: ignore[misc]
+            return f"the database does not answer ({type(error).__name__})"
+        return None
+
+    async def _drain(self) -> None:
+        """Let everything that was taken in be committed; what is not comes again."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_seconds):
+                for lane in self.lanes.values():
+                    await lane.drained()
+
+    async def _regularly(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await step()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                metrics.DATABASE_UP.set(0)
+            await asyncio.sleep(seconds)
+
+    async def _latest(self) -> None:
+        if len(self.pipeline.latest):
+            await self.pipeline.latest.flush(self._db)
+
+    async def _last_latest(self) -> None:
+        try:
+            await self._latest()
+        except TRANSIENT_ERRORS:
+            log.warning("ingest.latest_not_written")
+
+    async def _mend_latest(self) -> None:
+        """What a process that was killed had not written yet."""
+        try:
+            async with self._db.transaction() as tx:
+                await refresh_latest(tx, utcnow() - _LATEST_LOST)
+        except TRANSIENT_ERRORS as error:
+            log.warning("ingest.database_away", error=type(error).__name__)
+
+    async def _note_listening(self) -> None:
+        """Say since when we hear without a gap; the sweeps judge silence by it."""
+        now = utcnow()
+        heard = self._noted_at is not None and now - self._noted_at <= _GAP
+        if not all(subscription.connected for subscription in self._subscriptions):
+            self._listening_since = None
+            return
+        if self._listening_since is None or not heard:
+            self._listening_since = now
+        async with self._db.transaction() as tx:
+            await store.note_listening(
+                tx, instance_name(self._settings), self._listening_since, now
+            )
+        metrics.DATABASE_UP.set(1)
+        self._noted_at = now

@@ -1,0 +1,212 @@
+"""SQL of the pipeline: identities, alarms, what is known of a device, answers to commands."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.types.json import Jsonb
+
+from devices.alarms import RaisedAlarm
+from devices.messages import CommandAck
+from ingest.identity import Copies
+from kernel.db import Tx, execute, fetch_one, fetch_tuples
+
+MessageKey = tuple[int, uuid.UUID]
+"""(device no, identity)."""
+
+
+async def insert_identities(tx: Tx, marks: Mapping[MessageKey, datetime]) -> set[MessageKey]:
+    """Mark messages as stored, with when they came, and return those that were not before.
+
+    A transaction of another process that stores one of them at this moment is waited for.
+    """
+    if not marks:
+        return set()
+    # In one order, so that two processes with the same messages cannot wait for each other.
+    ordered = sorted(marks.items())
+    rows = await fetch_tuples(
+        tx,
+        "INSERT INTO ingest_message (device_no, identity, received_at)"
+        " SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::timestamptz[])"
+        " ON CONFLICT DO NOTHING RETURNING device_no, identity",
+        (
+            [no for (no, _), _ in ordered],
+            [identity for (_, identity), _ in ordered],
+            [at for _, at in ordered],
+        ),
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+async def was_stored(tx: Tx, device_no: int, copies: Copies) -> bool:
+    """Whether the first delivery of a redelivered message was stored (identity.py, third kind)."""
+    rows = await fetch_tuples(
+        tx,
+        "SELECT identity FROM ingest_message WHERE device_no = %s AND identity BETWEEN %s AND %s",
+        (device_no, copies.low, copies.high),
+    )
+    return any(copies.matches(row[0]) for row in rows)
+
+
+async def was_raised(tx: Tx, device_no: int, copies: Copies) -> bool:
+    """Whether the first delivery of a redelivered message has raised its alarm."""
+    rows = await fetch_tuples(
+        tx,
+        "SELECT identity FROM alarm WHERE device_no = %s AND identity BETWEEN %s AND %s",
+        (device_no, copies.low, copies.high),
+    )
+    return any(copies.matches(row[0]) for row in rows)
+
+
+async def insert_alarm(
+    tx: Tx,
+    alarm: RaisedAlarm,
+    *,
+    identity: uuid.UUID | None,
+    seq: int | None,
+    suppressed: str | None,
+) -> bool:
+    """Store an alarm; False when the message with this identity has raised it before."""
+    added = await execute(
+        tx,
+        "INSERT INTO alarm (id, device_no, elder_id, kind, severity, source, device_time,"
+        " received_at, seq, identity, test, suppressed, lat, lon, position_at,"
+        " position_accuracy_m, detail)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (device_no, identity, kind) WHERE identity IS NOT NULL DO NOTHING",
+        (
+            alarm.id, alarm.device_no, alarm.elder_id, alarm.kind.value, alarm.severity.value,
+            alarm.source, alarm.device_time, alarm.received_at, seq, identity, alarm.test,
+            suppressed, alarm.lat, alarm.lon, alarm.position_at, alarm.position_accuracy_m,
+            Jsonb(dict(alarm.detail)),
+        ),
+    )  # fmt: skip
+    return added > 0
+
+
+@dataclass(frozen=True, slots=True)
+class LastPosition:
+    """The last fix of a device, WGS-84."""
+
+    lat: float
+    lon: float
+    position_at: datetime | None
+    position_accuracy_m: float | None
+
+
+async def last_position(tx: Tx, device_no: int) -> LastPosition | None:
+    """Return the last fix of a device, None where it never had one."""
+    return await fetch_one(
+        tx,
+        LastPosition,
+        "SELECT lat, lon, position_at, position_accuracy_m FROM device"
+        " WHERE no = %s AND lat IS NOT NULL AND lon IS NOT NULL",
+        (device_no,),
+    )
+
+
+@dataclass(slots=True)
+class Touch:
+    """What a batch of messages says of one device; None leaves as it is what is known."""
+
+    no: int
+    seen_at: datetime | None = None
+    online: bool | None = None
+    battery: float | None = None
+    firmware: str | None = None
+    lat: float | None = None
+    lon: float | None = None
+    accuracy_m: float | None = None
+    position_at: datetime | None = None
+
+
+async def touch_devices(tx: Tx, touches: Iterable[Touch]) -> None:
+    """Bring the devices up to date, in one statement; an older fix does not replace a newer one.
+
+    The rows are locked in the order of their numbers, as every process does.
+    """
+    ordered = sorted(touches, key=lambda touch: touch.no)
+    if not ordered:
+        return
+    await execute(
+        tx,
+        """
+        WITH said AS (
+            SELECT * FROM unnest(%s::bigint[], %s::timestamptz[], %s::boolean[], %s::real[],
+                %s::text[], %s::float8[], %s::float8[], %s::float8[], %s::timestamptz[])
+            AS x (no, seen_at, online, battery, firmware, lat, lon, accuracy, position_at)
+        ), locked AS (
+            SELECT d.no, said.lat IS NOT NULL
+                AND said.position_at >= coalesce(d.position_at, '-infinity') AS newer
+            FROM device d JOIN said USING (no) ORDER BY d.no FOR NO KEY UPDATE OF d
+        )
+        UPDATE device d SET
+            last_seen_at = greatest(d.last_seen_at, said.seen_at),
+            online = coalesce(said.online, d.online),
+            battery_percent = coalesce(said.battery, d.battery_percent),
+            firmware = coalesce(said.firmware, d.firmware),
+            lat = CASE WHEN newer THEN said.lat ELSE d.lat END,
+            lon = CASE WHEN newer THEN said.lon ELSE d.lon END,
+            position_accuracy_m = CASE WHEN newer THEN said.accuracy ELSE d.position_accuracy_m END,
+            position_at = CASE WHEN newer THEN said.position_at ELSE d.position_at END
+        FROM locked JOIN said USING (no)
+        WHERE d.no = locked.no
+        """,
+        (
+            [each.no for each in ordered],
+            [each.seen_at for each in ordered],
+            [each.online for each in ordered],
+            [each.battery for each in ordered],
+            [each.firmware for each in ordered],
+            [each.lat for each in ordered],
+            [each.lon for each in ordered],
+            [each.accuracy_m for each in ordered],
+            [each.position_at for each in ordered],
+        ),
+    )
+
+
+async def answer_commands(tx: Tx, acks: Iterable[tuple[int, CommandAck]], now: datetime) -> None:
+    """Note the devices' answers to commands. An answer to no command of the device is ignored."""
+    for device_no, ack in acks:
+        try:
+            command_id = uuid.UUID(ack.command_id)
+        except ValueError:
+            # A watch names the command's word, not its number.
+            continue
+        await execute(
+            tx,
+            "UPDATE device_command SET acked_at = %s, ok = %s, detail = %s"
+            " WHERE id = %s AND device_no = %s AND acked_at IS NULL",
+            (now, ack.ok, ack.detail, command_id, device_no),
+        )
+
+
+async def note_listening(tx: Tx, instance: str, since: datetime, now: datetime) -> None:
+    """Say that this process hears the devices, without a gap since a moment."""
+    await execute(
+        tx,
+        "INSERT INTO ingest_listening (instance, since, at) VALUES (%s, %s, %s)"
+        " ON CONFLICT (instance) DO UPDATE SET since = excluded.since, at = excluded.at",
+        (instance, since, now),
+    )
+
+
+async def forget_identities(tx: Tx, before: datetime, limit: int) -> int:
+    """Delete marks of messages that came before a moment, and return how many."""
+    return await execute(
+        tx,
+        "DELETE FROM ingest_message WHERE ctid = ANY(ARRAY("
+        "SELECT ctid FROM ingest_message WHERE received_at < %s LIMIT %s))",
+        (before, limit),
+    )
+
+
+async def forget_listening(tx: Tx, before: datetime) -> None:
+    """Delete processes that have not been there since a moment, but never the last one."""
+    await execute(
+        tx,
+        "DELETE FROM ingest_listening WHERE at < least(%s, (SELECT max(at) FROM ingest_listening))",
+        (before,),
+    )

@@ -1,0 +1,159 @@
+"""A lane's subscription: stays connected, takes frames in, acknowledges after the commit."""
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import Sequence
+
+import paho.mqtt.client as paho
+import structlog
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from devices.codecs import CODECS, codec_for_topic
+from devices.messages import Frame
+from ingest import metrics
+from ingest.identity import Arrival
+from ingest.lanes import Lane
+from ingest.settings import IngestSettings
+from ingest.transports.mqtt_connection import Connection, Link, Refused, Ticket
+from ingest.work import Delivery, Work
+from kernel.clock import utcnow
+
+log = structlog.get_logger(__name__)
+_PAUSES = (0.2, 30.0)
+_VERSIONS = {
+    "5": (MQTTProtocolVersion.MQTTv5,),
+    "3.1.1": (MQTTProtocolVersion.MQTTv311,),
+    "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
+}
+_LARGEST_WINDOW = 65_535
+
+
+def bulk_filters() -> list[str]:
+    """What the bulk lane subscribes: frames of which there are many and that hold no alarms."""
+    return [each for codec in CODECS.values() for each in codec.topics]
+
+
+def express_filters() -> list[str]:
+    """What the express lane subscribes: alarms, and protocols that hide them in other frames."""
+    return [each for codec in CODECS.values() for each in codec.express_topics]
+
+
+def client_id(settings: IngestSettings, lane: str) -> str:
+    """The name of a lane's session at the broker: the same after every restart of this process."""
+    base = settings.client_id
+    if not base:
+        shared = f"-{socket.gethostname()}" if settings.mqtt_share_group else ""
+        base = f"silverline-ingest{shared}"
+    return f"{base}-{lane}"
+
+
+class Subscription:
+    """Keeps one lane connected to the broker."""
+
+    def __init__(self, settings: IngestSettings, lane: Lane, filters: Sequence[str]) -> None:
+        self._lane = lane
+        group = settings.mqtt_share_group
+        self._filters = [f"$share/{group}/{each}" if group else each for each in filters]
+        self._versions = list(_VERSIONS[settings.mqtt_protocol])
+        self._link = Link(
+            host=settings.mqtt_host,
+            port=settings.mqtt_port,
+            client_id=client_id(settings, lane.name),
+            username=settings.mqtt_username,
+            password=settings.mqtt_password,
+            tls=settings.mqtt_tls,
+            ca_file=settings.mqtt_ca_file,
+            keepalive=settings.mqtt_keepalive_seconds,
+            session_seconds=settings.mqtt_session_seconds,
+            receive_maximum=min(_LARGEST_WINDOW, settings.queue_frames),
+        )
+        self._connection: Connection | None = None
+        self._draining = False
+        self.connected = False
+        metrics.BROKER_UP.labels(lane.name).set(0)
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        pause = _PAUSES[0]
+        while True:
+            try:
+                connection = Connection(self._link, self._versions[0], self._message)
+                self._connection = connection
+                await connection.open(self._filters)
+            except OSError as error:
+                self._say_refused(error)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - a delay
+                pause = min(_PAUSES[1], pause * 2)
+                continue
+            pause = _PAUSES[0]
+            await self._stay(connection)
+
+    def _say_refused(self, error: OSError) -> None:
+        log.warning("ingest.broker_away", lane=self._lane.name, error=str(error))
+        if isinstance(error, Refused) and error.other_version:
+            # Some brokers say that they do not know MQTT 5, others only hang up.
+            self._versions.append(self._versions.pop(0))
+
+    async def _stay(self, connection: Connection) -> None:
+        self._set_connected(True)
+        log.info("ingest.connected", lane=self._lane.name, mqtt5=connection.modern)
+        try:
+            while not connection.closed.done():
+                connection.tick()
+                await asyncio.wait([connection.closed], timeout=1.0)
+        finally:
+            self._set_connected(False)
+        log.warning("ingest.disconnected", lane=self._lane.name, reason=connection.closed.result())
+
+    def _set_connected(self, connected: bool) -> None:
+        self.connected = connected
+        metrics.BROKER_UP.labels(self._lane.name).set(connected)
+
+    def _message(
+        self, connection: Connection, message: paho.MQTTMessage, ticket: Ticket | None
+    ) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        delivery: Delivery
+
+        def settled(_: Work) -> None:
+            self._lane.settled(delivery)
+            if ticket is not None:
+                connection.settle(ticket)
+
+        delivery = Delivery(
+            frame=Frame(bytes(message.payload), topic, retained=message.retain),
+            transport="mqtt",
+            codec=codec_for_topic(topic),
+            arrival=Arrival(utcnow(), message.mid, message.dup),
+            settled=settled,
+        )
+        self._lane.offer(delivery)
+        if self._lane.full or self._draining:
+            connection.pause()
+            metrics.PAUSES.labels(self._lane.name).inc()
+            self._lane.on_room(lambda: self._room(connection))
+
+    def _room(self, connection: Connection) -> None:
+        if not self._draining:
+            connection.resume()
+
+    def drain(self) -> None:
+        """Take nothing more; what was taken can still be acknowledged."""
+        self._draining = True
+        if self._connection is not None:
+            self._connection.pause()
+
+    async def close(self) -> None:
+        """Leave the broker, which keeps the session and what was not acknowledged."""
+        if self._connection is not None:
+            await self._connection.close()
+
+
+def instance_name(settings: IngestSettings) -> str:
+    """What this process is called where several say that they listen."""
+    return f"{client_id(settings, 'lane')}@{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,195 @@
+"""TCP: devices that keep a connection of their own and expect answers, such as Setracker watches.
+
+A watch sends the next frame when it likes, so the frames of a connection are taken one after the
+other: decoded, stored, and only after the commit answered. What has no answer is repeated by the
+watch. Nobody logs in here; therefore a frame must come from a device that the registry knows under
+this codec, and a sender of nonsense is cut off.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+import structlog
+
+from devices.codecs import CODECS
+from devices.messages import Codec, CodecError, Decoded, Frame
+from ingest import metrics
+from ingest.identity import Arrival
+from ingest.lanes import Lane
+from ingest.settings import IngestSettings
+from ingest.work import Delivery, Work
+from kernel.clock import utcnow
+
+log = structlog.get_logger(__name__)
+_READ = 16 * 1024
+
+
+@dataclass(slots=True)
+class _Peer:
+    """One connection: who it is once a frame has said so, and what is not a whole frame yet."""
+
+    writer: asyncio.StreamWriter
+    address: str
+    device: str = ""
+    buffer: bytes = b""
+    bad_in_a_row: int = 0
+
+
+@dataclass(slots=True)
+class _Limits:
+    """How many connections there are, in all and from each address."""
+
+    most: int
+    most_per_address: int
+    by_address: Counter[str] = field(default_factory=Counter)
+
+    def enter(self, address: str) -> bool:
+        """Count a connection in, unless there are too many."""
+        if self.by_address.total() >= self.most:
+            return False
+        if self.by_address[address] >= self.most_per_address:
+            return False
+        self.by_address[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        self.by_address[address] -= 1
+        if self.by_address[address] <= 0:
+            del self.by_address[address]
+
+
+class TcpListener:
+    """Listens for devices of one codec."""
+
+    def __init__(self, settings: IngestSettings, lane: Lane) -> None:
+        codec = CODECS[settings.tcp_codec]
+        if codec.split is None:
+            raise ValueError(f"codec {codec.name} does not cut a byte stream into frames")
+        self._codec: Codec = codec
+        self._split = codec.split
+        self._settings = settings
+        self._lane = lane
+        self._limits = _Limits(settings.tcp_connections, settings.tcp_connections_per_address)
+        self._peers: dict[asyncio.Task[None], _Peer] = {}
+        self._server: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; 0 before `start`."""
+        sockets = self._server.sockets if self._server else ()
+        return int(sockets[0].getsockname()[1]) if sockets else 0
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when the port is taken."""
+        self._server = await asyncio.start_server(
+            self._serve, self._settings.tcp_host, self._settings.tcp_port, limit=_READ
+        )
+        log.info("ingest.tcp_listens", port=self.port, codec=self._codec.name)
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection; what was not answered will be repeated."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._peers):
+            task.cancel()
+        await asyncio.gather(*self._peers, return_exceptions=True)
+
+    async def send(self, device: str, payload: bytes) -> bool:
+        """Send a frame to a device on its newest connection; False when it has none here."""
+        peers = [peer for peer in self._peers.values() if peer.device == device]
+        if not peers:
+            return False
+        peers[-1].writer.write(payload)
+        await peers[-1].writer.drain()
+        return True
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name = writer.get_extra_info("peername")
+        peer = _Peer(writer, str(name[0]) if name else "")
+        task = asyncio.current_task()
+        if task is None or not self._limits.enter(peer.address):
+            log.warning("ingest.tcp_too_many", connections=self._limits.by_address.total())
+            writer.close()
+            return
+        self._peers[task] = peer
+        metrics.TCP_CONNECTIONS.set(len(self._peers))
+        try:
+            await self._talk(reader, peer)
+        except (OSError, TimeoutError, EOFError):
+            pass
+        finally:
+            self._peers.pop(task, None)
+            self._limits.leave(peer.address)
+            metrics.TCP_CONNECTIONS.set(len(self._peers))
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _talk(self, reader: asyncio.StreamReader, peer: _Peer) -> None:
+        while True:
+            async with asyncio.timeout(self._settings.tcp_idle_seconds):
+                data = await reader.read(_READ)
+            if not data:
+                await self._rest(peer)
+                return
+            try:
+                frames, peer.buffer = self._split(peer.buffer + data)
+            except CodecError as error:
+                await self._keep_aside(peer, peer.buffer + data, error)
+                return
+            for frame in frames:
+                if not await self._take(peer, frame):
+                    log.warning("ingest.tcp_cut_off", bad_frames=peer.bad_in_a_row)
+                    return
+
+    async def _rest(self, peer: _Peer) -> None:
+        """The connection ended within a frame: what came of it is kept, it may tell why."""
+        if peer.buffer:
+            await self._take(peer, peer.buffer)
+
+    async def _take(self, peer: _Peer, payload: bytes) -> bool:
+        """Store one frame and answer it; False when the sender has sent too much nonsense."""
+        work = await self._store(Frame(payload, device=peer.device))
+        decoded = work.decoded
+        if decoded is None or (work.letters and not work.parts):
+            peer.bad_in_a_row += 1
+            return peer.bad_in_a_row < self._settings.tcp_bad_frames
+        peer.bad_in_a_row = 0
+        peer.device = decoded.device or peer.device
+        for reply in decoded.replies:
+            peer.writer.write(reply)
+        async with asyncio.timeout(self._settings.tcp_idle_seconds):
+            await peer.writer.drain()
+        return True
+
+    async def _keep_aside(self, peer: _Peer, payload: bytes, error: CodecError) -> None:
+        """What cannot even be cut into frames: kept as one dead letter."""
+
+        def refuse(_: Frame) -> Decoded:
+            raise error
+
+        codec = Codec(self._codec.name, self._codec.title, refuse)
+        await self._store(Frame(payload, device=peer.device), codec)
+
+    async def _store(self, frame: Frame, codec: Codec | None = None) -> Work:
+        """Give a frame to the lane and wait until everything in it is committed."""
+        await self._room()
+        stored: asyncio.Future[Work] = asyncio.get_running_loop().create_future()
+        delivery: Delivery
+
+        def settled(work: Work) -> None:
+            self._lane.settled(delivery)
+            if not stored.done():
+                stored.set_result(work)
+
+        delivery = Delivery(frame, "tcp", codec or self._codec, Arrival(utcnow()), settled)
+        self._lane.offer(delivery)
+        return await stored
+
+    async def _room(self) -> None:
+        while self._lane.full:
+            room = asyncio.Event()
+            self._lane.on_room(room.set)
+            await room.wait()

@@ -1,0 +1,111 @@
+"""What goes through the pipeline: a frame as it came, and what the steps make of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from devices.messages import AlarmSignal, Codec, Decoded, Frame, Message
+from devices.registry.model import DeviceContext
+from ingest.deadletters.model import Draft
+from ingest.detection.model import ElderWatch, Measured, Observation
+from ingest.identity import Arrival, Identity
+from ingest.telemetry.model import ReadingRow
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One frame as a transport took it in.
+
+    `codec` is None for a topic that nobody serves. `settled` is called once, on the event loop,
+    when everything in the frame has been committed: the transport then acknowledges or answers.
+    """
+
+    frame: Frame
+    transport: str
+    codec: Codec | None
+    arrival: Arrival
+    settled: Callable[["Work"], None]
+
+    @property
+    def size(self) -> int:
+        """About how much memory it takes until it is committed, decoded form included."""
+        return 2_000 + 8 * len(self.frame.payload)
+
+
+@dataclass(slots=True)
+class Part:
+    """One message of a frame on its way; the steps of the pipeline fill it in from top to bottom.
+
+    `content` is what makes a message without number or time another one than the next: its frame
+    and its place there. `at` is the time at which it counts. `urgent` are the device's own alarms,
+    which go ahead of everything else; `signals` what it says besides.
+    """
+
+    message: Message
+    content: bytes
+    device: DeviceContext
+    watch: ElderWatch
+    received_at: datetime
+    retained: bool = False
+    bridged: bool = False
+    at: datetime = field(init=False)
+    identity: Identity = field(init=False)
+    observation: Observation = field(init=False)
+    quality: int = 0
+    measured: list[Measured] = field(default_factory=list)
+    rows: list[ReadingRow] = field(default_factory=list)
+    urgent: tuple[AlarmSignal, ...] = ()
+    signals: tuple[AlarmSignal, ...] = ()
+    movement: str = ""
+
+
+@dataclass(slots=True)
+class Work:
+    """A frame on its way: its messages, and what of it cannot be used.
+
+    `open_parts` counts the transactions that must still be committed before it is settled.
+    """
+
+    delivery: Delivery
+    decoded: Decoded | None = None
+    parts: list[Part] = field(default_factory=list)
+    letters: list[Draft] = field(default_factory=list)
+    open_parts: int = 1
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a device signals an alarm in it."""
+        return any(part.urgent for part in self.parts)
+
+    @property
+    def weight(self) -> int:
+        """Messages in it; at least 1, because a dead letter is work too."""
+        return max(1, len(self.parts))
+
+    def refuse(
+        self, reason: str, detail: str, address: str = "", payload: bytes | None = None
+    ) -> None:
+        """Keep the frame, or the part of it that `payload` is, as a dead letter."""
+        self.letters.append(self.letter(reason, detail, address, payload))
+
+    def letter(
+        self, reason: str, detail: str, address: str = "", payload: bytes | None = None
+    ) -> Draft:
+        """The dead letter that the frame would be."""
+        frame = self.delivery.frame
+        return Draft(
+            received_at=self.delivery.arrival.received_at,
+            transport=self.delivery.transport,
+            codec=self.delivery.codec.name if self.delivery.codec else None,
+            topic=frame.topic,
+            address=address or (self.decoded.device if self.decoded else "") or frame.device,
+            payload=frame.payload if payload is None else payload,
+            reason=reason,
+            detail=detail,
+        )
+
+    def committed(self) -> None:
+        """One transaction of it was committed; the last one settles the frame."""
+        self.open_parts -= 1
+        if self.open_parts == 0:
+            self.delivery.settled(self)
