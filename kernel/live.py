@@ -21,6 +21,7 @@ from kernel.db import Database, Tx
 log = structlog.get_logger(__name__)
 CHANNEL = "live"
 RESYNC = "resync"
+CLOSING = "closing"
 QUEUE_LIMIT = 256
 
 _subscribers = Gauge("silverline_live_subscribers", "Browsers on the live feed of this process")
@@ -49,10 +50,16 @@ class LiveHub:
         self._queues: dict[asyncio.Queue[LiveEvent], str] = {}
         self._task: asyncio.Task[None] | None = None
         self.listening = asyncio.Event()
+        self.closing = False
 
     async def start(self) -> None:
         """Begin to listen; returns at once, `listening` is set when the feed is up."""
         self._task = asyncio.create_task(self._run(), name="live-hub")
+
+    def close(self) -> None:
+        """Tell every subscriber, present and later, to end: this process is about to stop."""
+        self.closing = True
+        self.dispatch(LiveEvent(CLOSING))
 
     async def stop(self) -> None:
         """End the listener."""
@@ -96,19 +103,16 @@ class LiveHub:
         self.dispatch(event)
 
     async def _run(self) -> None:
-        first = True
         while True:
             try:
                 async with self._db.dedicated() as conn:
                     await conn.execute("LISTEN live")
                     self.listening.set()
-                    if not first:
-                        self.dispatch(LiveEvent(RESYNC))
-                    first = False
+                    # Whoever subscribed before this moment may have missed something.
+                    self.dispatch(LiveEvent(RESYNC))
                     async for notice in conn.notifies():
                         self._receive(notice.payload)
             except (psycopg.Error, OSError) as error:
                 log.warning("live.listener_lost", error=type(error).__name__)
             self.listening.clear()
-            first = False
             await asyncio.sleep(0.5)

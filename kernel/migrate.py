@@ -10,7 +10,6 @@ import hashlib
 import re
 from dataclasses import dataclass
 from importlib import resources
-from typing import LiteralString, cast
 
 import psycopg
 
@@ -107,7 +106,7 @@ async def _apply(conn: Tx, migration: Migration) -> None:
             async with conn.transaction():
                 await conn.execute("SET LOCAL lock_timeout = '3s'")
                 await conn.execute("SET LOCAL statement_timeout = '15min'")
-                await conn.execute(cast("LiteralString", migration.sql))
+                await conn.execute(migration.sql.encode())
                 await conn.execute(
                     "INSERT INTO schema_migration (name, digest) VALUES (%s, %s)",
                     (migration.name, migration.digest),
