@@ -3,14 +3,38 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from devices.codecs import gt06, iw_trv, jt808, setracker, silverline_v1, zigbee2mqtt
+from devices.codecs import (
+    chirpstack,
+    gt06,
+    iw_trv,
+    jt808,
+    owntracks,
+    scaip,
+    setracker,
+    silverline_v1,
+    tasmota,
+    theengs,
+    tts,
+    zigbee2mqtt,
+)
 from devices.messages import Codec
 
+_MODULES = (
+    silverline_v1,
+    zigbee2mqtt,
+    setracker,
+    iw_trv,
+    jt808,
+    gt06,
+    owntracks,
+    tasmota,
+    chirpstack,
+    tts,
+    theengs,
+    scaip,
+)
 CODECS: Mapping[str, Codec] = MappingProxyType(
-    {
-        module.CODEC.name: module.CODEC
-        for module in (silverline_v1, zigbee2mqtt, setracker, iw_trv, jt808, gt06)
-    }
+    {module.CODEC.name: module.CODEC for module in _MODULES}
 )
 
 

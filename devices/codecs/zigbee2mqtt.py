@@ -22,6 +22,7 @@ from devices.codecs.fields import (
     load_json,
     load_object,
 )
+from devices.codecs.properties import battery_status, readings_of, states_of
 from devices.messages import (
     Codec,
     CodecError,
@@ -30,14 +31,10 @@ from devices.messages import (
     Flag,
     Frame,
     Message,
-    Reading,
-    Scalar,
 )
 
 BASE_TOPIC = "zigbee2mqtt"
 _MAX_NAME = 200
-_MAX_STATES = 64
-_MAX_STATE_TEXT = 200
 
 _NUMBERS: Mapping[str, str] = {
     "battery": "battery",
@@ -150,7 +147,7 @@ def _report(device: str, properties: JsonObject, frame: Frame) -> Decoded:
     at = _last_seen(properties.get("last_seen"), warnings)
     if at is None:
         flags.add(Flag.TIME_MISSING)
-    states = _states(properties, warnings)
+    states = states_of(properties, skip=_NOT_STATES, numbers=_NUMBERS, warnings=warnings)
     if frame.retained:
         flags.add(Flag.REPLAYED)
         if old := _EVENTS.intersection(states):
@@ -161,8 +158,8 @@ def _report(device: str, properties: JsonObject, frame: Frame) -> Decoded:
         device=device,
         kind="vitals",
         at=at,
-        readings=_readings(properties),
-        status=_status(properties),
+        readings=readings_of(properties, _NUMBERS, _SWITCHES),
+        status=battery_status(properties.get("battery")),
         states=MappingProxyType(states),
         flags=frozenset(flags),
     )
@@ -179,46 +176,6 @@ def _last_seen(value: Any, warnings: list[str]) -> datetime | None:
     except (CodecError, ValueError, OverflowError):
         warnings.append("bad_time: last_seen cannot be read")
     return None
-
-
-def _readings(properties: JsonObject) -> tuple[Reading, ...]:
-    values: dict[str, float] = {}
-    for name, metric in _NUMBERS.items():
-        value = properties.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            values[metric] = float(value)
-    for name, (metric, on) in _SWITCHES.items():
-        value = properties.get(name)
-        if isinstance(value, bool):
-            reads_one = value is on
-            values[metric] = max(values.get(metric, 0.0), 1.0 if reads_one else 0.0)
-    return tuple(Reading(metric, value) for metric, value in values.items())
-
-
-def _status(properties: JsonObject) -> DeviceStatus | None:
-    battery = properties.get("battery")
-    if isinstance(battery, bool) or not isinstance(battery, int | float):
-        return None
-    return DeviceStatus(battery_percent=float(battery)) if 0 <= battery <= 100 else None
-
-
-def _states(properties: JsonObject, warnings: list[str]) -> dict[str, Scalar]:
-    """Every scalar that is not a mere number of the catalogue; empty actions are no actions."""
-    states: dict[str, Scalar] = {}
-    for name, value in properties.items():
-        if name in _NOT_STATES or not isinstance(value, str | bool | int | float):
-            continue
-        if name in _NUMBERS and not isinstance(value, str | bool):
-            continue
-        if value == "" or (name in _EVENTS and value == "None"):
-            continue
-        if len(states) == _MAX_STATES:
-            warnings.append(f"more than {_MAX_STATES} states: the rest is left out")
-            break
-        states[clean(name[:64])] = (
-            clean(value[:_MAX_STATE_TEXT]) if isinstance(value, str) else value
-        )
-    return states
 
 
 CODEC = Codec(

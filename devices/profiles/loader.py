@@ -106,8 +106,9 @@ class _Table:
             models=tuple(self._texts("models")),
             note=self._text("note", ""),
         )
-        if profile.base_topics and profile.type is not DeviceType.GATEWAY:
-            raise self._wrong("only a gateway has base_topics")
+        own = all("{device_id}" in topic for topic in profile.base_topics)
+        if not own and profile.type is not DeviceType.GATEWAY:
+            raise self._wrong("only a gateway has base_topics without {device_id}")
         return profile
 
     def _title(self) -> Mapping[str, str]:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,31 @@ def test_what_a_state_means_is_the_models(profile: str, payload: str, alarms: li
     assert said(profile, payload) == alarms
 
 
+def test_a_telephone_may_publish_below_its_own_id_only() -> None:
+    assert PROFILES["owntracks-phone"].bridge_topics("T-1") == ("owntracks/T-1",)
+
+
+@pytest.mark.parametrize(
+    ("profile", "payload", "alarms"),
+    [
+        ("ls-vs373", "B7AEABAAACAAAA==", ["+fall"]),
+        ("ls-vs373", "B7ACABAAACAAAA==", ["-fall"]),
+        ("ls-vs373", "BvsBAAABAA==", ["+fall"]),
+        ("ls-vs373", "BvsBAAACAA==", ["-fall"]),
+        ("ls-vs373", "BvsBAAMBAA==", ["+bed_exit"]),
+        ("ls-ws101", "/y4B", ["+sos"]),
+        ("ls-ws101", "/y4D", ["+sos"]),
+        ("ls-ws101", "AXVk", []),
+    ],
+)
+def test_what_a_lorawan_payload_means(profile: str, payload: str, alarms: list[str]) -> None:
+    event = {"data": payload, "deviceInfo": {"tags": {"decoder": "milesight"}}}
+    frame = Frame(json.dumps(event).encode(), "application/1/device/24e124/event/up")
+    decoded = CODECS["chirpstack"].decode(frame)
+    found = interpret(decoded.messages[0], PROFILES[profile]).alarms
+    assert [f"{'+' if each.active else '-'}{each.kind}" for each in found] == alarms
+
+
 def test_every_zigbee_model_with_a_danger_says_so() -> None:
     for profile in PROFILES.values():
         if profile.codec == "zigbee2mqtt" and profile.type is not DeviceType.GATEWAY:
@@ -173,7 +199,11 @@ active = "single"
             "alarms: level must be true or false",
         ),
         ('active = "single"', 'active = "single"\nwhen = 1', "alarms: unknown key when"),
-        ("models", 'base_topics = ["zigbee2mqtt"]\nmodels', "only a gateway has base_topics"),
+        (
+            "models",
+            'base_topics = ["zigbee2mqtt"]\nmodels',
+            "only a gateway has base_topics without",
+        ),
         ("models", 'base_topics = ["#"]\nmodels', "must be levels of letters and digits"),
         ("models", 'base_topics = ["silverline/v1"]\nmodels', "must be levels"),
     ],

@@ -1,0 +1,127 @@
+"""What the network servers of LoRaWAN share: a payload inside of an envelope, and its meaning.
+
+The bytes of a sensor mean nothing without its model's decoder. Where the network server has decoded
+them, its object is taken; else the decoder is found by what the server says of the device (a tag
+`decoder`, a brand, the name of its profile); else the bytes are kept as a state.
+"""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from devices.codecs.fields import JsonObject, clean, from_iso
+from devices.codecs.milesight import read_payload as read_milesight
+from devices.codecs.properties import battery_status, readings_of, states_of
+from devices.messages import CodecError, Flag, Message, Scalar
+
+Decoder = Callable[[bytes], tuple[dict[str, Scalar], tuple[str, ...]]]
+
+DECODERS: Mapping[str, Decoder] = MappingProxyType({"milesight": read_milesight})
+"""Payload decoders by the word that names them."""
+
+_NUMBERS: Mapping[str, str] = {
+    "battery": "battery",
+    "temperature": "ambient_temperature",
+    "humidity": "humidity",
+    "illuminance": "illuminance",
+    "light": "illuminance",
+    "heart_rate": "heart_rate",
+    "respiratory_rate": "respiratory_rate",
+    "body_temperature": "body_temperature",
+    "steps": "steps",
+}
+_SWITCHES: Mapping[str, tuple[str, bool]] = {
+    "open": ("door_open", True),
+    "door_open": ("door_open", True),
+    "contact": ("door_open", False),
+    "motion": ("motion", True),
+    "occupancy": ("motion", True),
+    "occupied": ("motion", True),
+    "bed_occupied": ("bed_occupied", True),
+    "smoke": ("smoke", True),
+    "gas": ("gas", True),
+    "water_leak": ("water_leak", True),
+    "leak": ("water_leak", True),
+}
+_IN_BED = {"in_bed": True, "out_of_bed": False, "vacant": False}
+_MAX_PAYLOAD = 255
+
+
+def payload_bytes(value: Any, name: str) -> bytes:
+    """The base64 text of a payload. Reasons: bad_type, bad_value."""
+    if value is None:
+        return b""
+    if not isinstance(value, str):
+        raise CodecError("bad_type", f"{name} must be base64 text")
+    try:
+        data = b64decode(value, validate=True)
+    except (Base64Error, ValueError) as error:
+        raise CodecError("bad_value", f"{name} is not base64") from error
+    if len(data) > _MAX_PAYLOAD:
+        raise CodecError("bad_value", f"{name} is longer than a LoRaWAN payload can be")
+    return data
+
+
+def decoder_for(*hints: Any) -> Decoder | None:
+    """The decoder that one of these words names, as a whole or as its beginning."""
+    for hint in hints:
+        if isinstance(hint, str):
+            for word, decoder in DECODERS.items():
+                if hint.strip().lower().startswith(word):
+                    return decoder
+    return None
+
+
+def uplink(
+    device: str,
+    at: datetime | None,
+    decoded: Any,
+    data: bytes,
+    decoder: Decoder | None,
+) -> tuple[Message, tuple[str, ...]]:
+    """The message of one uplink, and what was odd about it."""
+    properties: JsonObject = decoded if isinstance(decoded, dict) else {}
+    warnings: list[str] = []
+    if not properties and data and decoder is not None:
+        properties, odd = decoder(data)
+        warnings.extend(odd)
+    if not properties and data:
+        properties = {"payload": data.hex()}
+        warnings.append("the payload has no decoder")
+    bed = _IN_BED.get(str(properties.get("detection_status")))
+    if bed is not None:
+        properties = {**properties, "bed_occupied": bed}
+    states = states_of(properties, skip=(), numbers=_NUMBERS, warnings=warnings)
+    message = Message(
+        device=device,
+        kind="vitals",
+        at=at,
+        readings=readings_of(properties, _NUMBERS, _SWITCHES),
+        status=battery_status(properties.get("battery")),
+        states=MappingProxyType(states),
+        flags=frozenset() if at else frozenset({Flag.TIME_MISSING}),
+    )
+    return message, tuple(warnings)
+
+
+def server_time(value: Any, warnings: list[str]) -> datetime | None:
+    """The network server's time (RFC 3339, up to nanoseconds); never a reason to refuse."""
+    if not isinstance(value, str):
+        return None
+    head, dot, tail = value.partition(".")
+    digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+    try:
+        return from_iso(f"{head}{dot}{digits[:6]}{tail[len(digits) :]}", "time")
+    except CodecError:
+        warnings.append("bad_time: time cannot be read")
+        return None
+
+
+def address(value: Any, name: str) -> str:
+    """A device's identifier. Reason: bad_device_id."""
+    if not isinstance(value, str) or not value or len(value) > 64 or clean(value) != value:
+        raise CodecError("bad_device_id", f"{name} is not an identifier")
+    return value
