@@ -77,10 +77,13 @@ class BulkWriter:
         self._weight -= weight
         return works
 
+    async def _write(self, works: Sequence[Work]) -> None:
+        await self._pipeline.store(works, utcnow())
+
     async def _store(self, works: Sequence[Work]) -> None:
         """Write a batch; if its data is refused, its halves, down to the frame that is at fault."""
         try:
-            await until_stored(self._pipeline.store, works)
+            await until_stored(self._write, works)
         except Exception as error:  # noqa: BLE001 - logged below, for a batch or for the frame
             if len(works) == 1:
                 await self._give_up(works[0], error)
@@ -94,7 +97,7 @@ class BulkWriter:
         log.exception("ingest.frame_refused", exc_info=error)
         self._pipeline.give_up(work, error)
         try:
-            await until_stored(self._pipeline.store, [work])
+            await until_stored(self._write, [work])
         except Exception:
             # Nothing more can be done for this frame, and the stream must go on.
             log.exception("ingest.dead_letter_refused")
@@ -119,11 +122,14 @@ class AlarmDesk:
             for queue in self._queues:
                 group.create_task(self._work(queue))
 
+    async def _write(self, work: Work) -> None:
+        await self._pipeline.store_alarms(work, utcnow())
+
     async def _work(self, queue: asyncio.Queue[Work]) -> None:
         while True:
             work = await queue.get()
             try:
-                await until_stored(self._pipeline.store_alarms, work)
+                await until_stored(self._write, work)
             except Exception as error:  # noqa: BLE001 - logged by `_give_up`
                 await self._give_up(work, error)
             received = work.delivery.arrival.received_at

@@ -33,7 +33,6 @@ from ingest.store import MessageKey
 from ingest.telemetry.latest import LatestBuffer
 from ingest.telemetry.store import copy_readings
 from ingest.work import Delivery, Part, Work
-from kernel.clock import utcnow
 from kernel.db import Database, Tx
 
 log = structlog.get_logger(__name__)
@@ -117,9 +116,8 @@ class Pipeline:
     def _observe(self, part: Part, _: Work) -> None:
         steps.observe(part, self._movements)
 
-    async def store_alarms(self, work: Work) -> None:
+    async def store_alarms(self, work: Work, now: datetime) -> None:
         """Store and react to what devices themselves signal in a frame: one transaction."""
-        now = utcnow()
         raised = [part for part in work.parts if part.urgent]
         async with self._db.transaction() as tx:
             for part in raised:
@@ -130,12 +128,11 @@ class Pipeline:
                 for finding in await detection.signalled(tx, case, now):
                     await self._act(tx, finding, part, now)
 
-    async def store(self, works: Sequence[Work]) -> int:
+    async def store(self, works: Sequence[Work], now: datetime) -> int:
         """Store a batch of frames in one transaction, all of it or nothing.
 
         Returns how many messages had not been stored before.
         """
-        now = utcnow()
         parts = [part for work in works for part in work.parts]
         async with self._db.transaction() as tx:
             fresh = await self._fresh(tx, parts)

@@ -38,6 +38,13 @@ _SELECT: LiteralString = """
     g.id AS gateway_id, g.profile AS gateway_profile,
     d.test_mode, d.paused_until, e.lat AS elder_lat, e.lon AS elder_lon
 """
+_BY_ADDRESS: LiteralString = """
+    , k.codec, k.address, a.device_no IS NOT NULL AS by_alias
+    FROM unnest(%s::text[], %s::text[]) AS k (codec, address)
+    LEFT JOIN device_alias a ON a.codec = k.codec AND a.address = k.address
+    JOIN device d ON d.no = coalesce(
+        a.device_no, (SELECT own.no FROM device own WHERE own.id = k.address))
+"""
 _JOINS: LiteralString = """
     LEFT JOIN device g ON g.no = d.gateway_no
     LEFT JOIN elder e ON e.id = d.elder_id
@@ -56,14 +63,7 @@ async def resolve(tx: Tx, addresses: Collection[Address]) -> dict[Address, Devic
     rows = await fetch_all(
         tx,
         _Row,
-        _SELECT
-        + """, k.codec, k.address, a.device_no IS NOT NULL AS by_alias
-        FROM unnest(%s::text[], %s::text[]) AS k (codec, address)
-        LEFT JOIN device_alias a ON a.codec = k.codec AND a.address = k.address
-        JOIN device d ON d.no = coalesce(
-            a.device_no, (SELECT own.no FROM device own WHERE own.id = k.address))
-        """
-        + _JOINS,
+        _SELECT + _BY_ADDRESS + _JOINS,
         ([each.codec for each in wanted], [each.address for each in wanted]),
     )
     return {Address(row.codec, row.address): _context(row) for row in rows if _may_use(row)}

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 from devices.codecs import CODECS, codec_for_topic
 from devices.messages import Codec, Frame
@@ -32,7 +33,9 @@ class ReplayResult:
         return f"{counts}; {self.reason}: {self.detail}" if self.reason else counts
 
 
-async def replay(db: Database, pipeline: Pipeline, letter_id: uuid.UUID) -> ReplayResult | None:
+async def replay(
+    db: Database, pipeline: Pipeline, letter_id: uuid.UUID, now: datetime
+) -> ReplayResult | None:
     """Replay an open dead letter; None when there is none, or it was settled in the meantime.
 
     The frame counts as received when it first was, and its alarms ring: nobody has answered them.
@@ -49,9 +52,9 @@ async def replay(db: Database, pipeline: Pipeline, letter_id: uuid.UUID) -> Repl
     messages = len(work.parts)
     try:
         if work.urgent:
-            await pipeline.store_alarms(work)
+            await pipeline.store_alarms(work, now)
         if work.parts:
-            stored = await pipeline.store([work])
+            stored = await pipeline.store([work], now)
     except Exception as error:
         if is_transient(error):
             raise
@@ -61,7 +64,7 @@ async def replay(db: Database, pipeline: Pipeline, letter_id: uuid.UUID) -> Repl
         if reason:
             await store.mark_still_dead(tx, letter_id, reason, result.note)
         else:
-            await store.mark_replayed(tx, letter_id, result.note, utcnow())
+            await store.mark_replayed(tx, letter_id, result.note, now)
     return result
 
 
@@ -90,6 +93,6 @@ def replay_handler(db: Database, pipeline: Pipeline) -> Handler:
     """The outbox handler of `service.REPLAY_TOPIC`."""
 
     async def handle(item: OutboxItem) -> None:
-        await replay(db, pipeline, uuid.UUID(item.payload["id"]))
+        await replay(db, pipeline, uuid.UUID(item.payload["id"]), utcnow())
 
     return handle

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 from devices.alarms import AlarmKind, Severity
@@ -79,7 +78,7 @@ class Fence:
 class ElderWatch:
     """How one elder is watched over: own limits where set, else the defaults."""
 
-    limits: Mapping[str, Limits] = field(default=MappingProxyType({}))
+    limits: Mapping[str, Limits] = field(default_factory=dict)
     fence: Fence | None = None
     away_until: datetime | None = None
     door_major: timedelta | None = None
@@ -102,7 +101,7 @@ class Raise:
 
     kind: AlarmKind
     severity: Severity
-    detail: Detail = field(default=MappingProxyType({}))
+    detail: Detail = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
