@@ -28,10 +28,17 @@ async def run(settings: Settings) -> None:
             timeout_graceful_shutdown=3,
             timeout_keep_alive=30,
         )
+
+        async def end_feeds() -> None:
+            # A stream would keep its connection, and so the server, until the grace period ends.
+            await stop.wait()
+            hub.close()
+
         ready, health = database_ready(db), settings.health
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(serve(config, stop))
+                group.create_task(end_feeds())
                 group.create_task(serve_health(health.host, health.port, ready, stop))
         finally:
             await hub.stop()

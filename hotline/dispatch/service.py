@@ -44,6 +44,12 @@ class LinkDead(NotFound):
     code = "link_dead"
 
 
+class TooManyPhotos(Invalid):
+    """There are as many photos as one dispatch may have."""
+
+    code = "too_many_photos"
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """What sending needs from the process: the cipher, and where phones reach us."""
@@ -160,13 +166,23 @@ async def withdraw_all(tx: Tx, incident: Incident, actor: Actor, now: datetime) 
             await _stand_down(tx, incident, dispatch, actor, now)
 
 
-async def add_note(tx: Tx, dispatch: Dispatch, text: str, now: datetime) -> None:
-    """Write what the responder says on the timeline."""
-    data = {"text": needed_text(text, "text"), "dispatch": str(dispatch.id)}
+async def add_note(tx: Tx, dispatch: Dispatch, text: str, now: datetime, *, key: str = "") -> None:
+    """Write what the responder says on the timeline.
+
+    `key` is made by the phone: a note that is sent again after a lost answer is there once.
+    """
+    data = {"text": needed_text(text, "text"), "dispatch": str(dispatch.id), "key": key[:64]}
+    await _hold(tx, dispatch.id)
+    if key and await incidents.has_note(tx, dispatch.incident_id, str(dispatch.id), key[:64]):
+        return
     await incidents.add_event(
-        tx, dispatch.incident_id, "dispatch.note", actor=responder_actor(dispatch), now=now,
+        tx,
+        dispatch.incident_id,
+        "dispatch.note",
+        actor=responder_actor(dispatch),
+        now=now,
         data=data,
-    )  # fmt: skip
+    )
     await publish_change(tx, dispatch.incident_id)
 
 
@@ -178,7 +194,7 @@ async def add_photo(
     Raises Invalid for what is no JPEG, PNG or WebP of at most 6 MiB, or the twenty-first.
     """
     if await store.photo_count(tx, dispatch.id) >= MAX_PHOTOS:
-        raise Invalid("there are enough photos", {"photo": f"at most {MAX_PHOTOS}"})
+        raise TooManyPhotos("there are enough photos", {"photo": f"at most {MAX_PHOTOS}"})
     content_type, clean = images.clean(image)
     photo_id = await store.insert_photo(
         tx, dispatch.id, content_type, len(clean), hashlib.sha256(image).digest(),

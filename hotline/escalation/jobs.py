@@ -52,22 +52,26 @@ class FallbackPhone:
 
 async def due_deadlines(db: Database, now: datetime, fallback: FallbackPhone | None = None) -> int:
     """Handle what is due at `now`; return how many deadlines that was (at most 200 at a time)."""
-    for count in range(BATCH):
-        if not await _one(db, now, fallback):
-            return count
-    return BATCH
+    handled = 0
+    for _ in range(BATCH):
+        count = await _one(db, now, fallback)
+        if count is None:
+            break
+        handled += count
+    return handled
 
 
-async def _one(db: Database, now: datetime, fallback: FallbackPhone | None) -> bool:
+async def _one(db: Database, now: datetime, fallback: FallbackPhone | None) -> int | None:
+    """Handle one deadline and return 1; 0 when another worker had it, None when nothing is due."""
     failed: tuple[uuid.UUID, str] | None = None
     async with db.transaction() as tx:
         incident = await incidents.lock_one_due(tx, now)
         if incident is None:
-            return False
+            return None
         deadline = await store.due_of(tx, incident.id, now)
         if deadline is None:
-            # Cancelled while we waited for the row; the next look has a fresh snapshot.
-            return True
+            # Done or cancelled after our look at it; the next one has a fresh snapshot.
+            return 0
         try:
             async with tx.transaction():
                 await _handle(tx, incident, deadline, now, fallback)
@@ -82,7 +86,7 @@ async def _one(db: Database, now: datetime, fallback: FallbackPhone | None) -> b
         if failed is not None:
             pause = timedelta(seconds=RETRY_SECONDS * 2 ** min(deadline.attempts, 6))
             await store.postpone_deadline(tx, failed[0], now + pause, failed[1])
-    return True
+    return 1
 
 
 async def _handle(

@@ -336,6 +336,15 @@ async def operator(tx: Tx, user_id: uuid.UUID) -> tuple[str, list[str], str] | N
     return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
 
+async def has_note(tx: Tx, incident_id: uuid.UUID, dispatch_id: str, key: str) -> bool:
+    """True when a note of a dispatch with this key is on the timeline."""
+    sql: LiteralString = (
+        "SELECT true FROM incident_event WHERE incident_id = %s AND kind = 'dispatch.note'"
+        " AND data ->> 'dispatch' = %s AND data ->> 'key' = %s"
+    )
+    return await fetch_value(tx, sql, (incident_id, dispatch_id, key)) is True
+
+
 @dataclass(frozen=True, slots=True)
 class Taker:
     """Somebody who could hold an incident."""

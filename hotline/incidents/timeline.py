@@ -59,7 +59,7 @@ _SENTENCES: Mapping[str, tuple[str, tuple[str, ...], _Words]] = {
         {"old": ("severity", "from_severity"), "new": ("severity", "severity")},
     ),
     "condition.cleared": ("报警条件已恢复，仍需人工确认", (), {}),
-    "incident.acknowledged": ("接警", (), {}),
+    "incident.acknowledged": ("已接警", (), {}),
     "incident.released": ("放回队列", (), {}),
     "incident.handed_over": ("由 %(from_name)s 移交给 %(to_name)s", ("from_name", "to_name"), {}),
     "incident.dispatched": ("派出 %(responder)s", ("responder",), {}),

@@ -1,0 +1,1 @@
+"""The operators' console: the live feed and the pages around the queue."""
