@@ -1,0 +1,154 @@
+"""Promises of the house that no single part can keep alone."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from app import wiring
+from app.settings import Settings
+from app.web import create_app
+from devices.codecs import CODECS
+from kernel.auth.web import route_rules
+from kernel.crypto import new_master_key
+from kernel.db import Database
+from kernel.live import LiveHub
+
+PACKAGES = ("app", "dashboards", "ingest", "hotline", "care", "devices", "kernel")
+MOST_LINES = 400
+# Open on purpose: logging in, health, the responder's signed link, built files.
+PUBLIC = re.compile(r"^/(login|healthz|readyz|r/\{token\}.*|preferences.*|ui|assets.*)?$")
+
+
+@pytest.fixture
+def settings(db_url: str) -> Settings:
+    return Settings.model_validate(
+        {"database": {"url": db_url}, "master_key": new_master_key(), "demo": True}
+    )
+
+
+@pytest.fixture
+def web(settings: Settings, db: Database) -> FastAPI:
+    return create_app(settings, db, LiveHub(db))
+
+
+def sources(project: Path) -> list[Path]:
+    return [path for name in PACKAGES for path in sorted((project / name).rglob("*.py"))
+            if "node_modules" not in path.parts]  # fmt: skip
+
+
+def test_every_route_says_who_may(web: FastAPI) -> None:
+    rules = list(route_rules(web))
+    assert len(rules) > 40
+    assert [rule.path for rule in rules if not rule.guarded] == []
+
+
+def test_only_known_routes_are_open_to_everybody(web: FastAPI) -> None:
+    open_paths = [rule.path for rule in route_rules(web) if rule.public]
+    assert [path for path in open_paths if not PUBLIC.match(path)] == []
+
+
+def test_no_route_stands_twice(web: FastAPI) -> None:
+    seen = [(rule.path, method) for rule in route_rules(web) for method in rule.methods]
+    assert len(seen) == len(set(seen))
+
+
+async def test_every_outbox_topic_has_a_handler(
+    project: Path, settings: Settings, db: Database
+) -> None:
+    """Topics are constants that are named …TOPIC; each must be in the worker's table."""
+    handled = set(wiring.outbox_handlers(settings, db, wiring.carrier(settings, db)))
+    topics = {
+        node.value.value
+        for path in sources(project)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        and any(isinstance(t, ast.Name) and t.id.endswith("TOPIC") for t in node.targets)
+    }
+    assert topics
+    assert topics <= handled
+    assert handled <= topics
+
+
+async def test_every_job_has_a_name_of_its_own_and_a_schedule(
+    settings: Settings, db: Database
+) -> None:
+    jobs = await wiring.jobs(settings, db)
+    assert len({job.name for job in jobs}) == len(jobs)
+    assert all(job.every_seconds >= 5 for job in jobs)
+
+
+def test_every_codec_has_frames(project: Path) -> None:
+    frames = {path.stem for path in (project / "tests/contract/frames").glob("*.jsonl")}
+    assert {codec.replace("-", "_") for codec in CODECS} <= {f.replace("-", "_") for f in frames}
+
+
+def test_files_stay_short(project: Path) -> None:
+    long = {
+        str(path.relative_to(project)): count
+        for path in [*sources(project), *sorted((project / "firmware-sim").rglob("*.py"))]
+        if (count := len(path.read_text("utf-8").splitlines())) > MOST_LINES
+    }
+    assert long == {}
+
+
+def test_sql_lives_in_stores(project: Path) -> None:
+    """Statements outside of a store (or the kernel) are how rules drift into queries."""
+    statement = re.compile(r"^\s*(SELECT\s.+\sFROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\s", re.M)
+    allowed = re.compile(r"(^|/)(store|inventory|latest|\w+_store)\.py$|^kernel/|^app/")
+    offenders = [
+        str(path.relative_to(project))
+        for path in sources(project)
+        if not allowed.search(str(path.relative_to(project)))
+        and any(
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and statement.search(node.value)
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        )
+    ]
+    assert offenders == []
+
+
+def test_only_the_clock_asks_for_the_time(project: Path) -> None:
+    asked = re.compile(r"datetime\.(now|utcnow|today)\(|\bdate\.today\(|\btime\.time\(")
+    offenders = [
+        str(path.relative_to(project))
+        for path in sources(project)
+        if path != project / "kernel/clock.py" and asked.search(path.read_text("utf-8"))
+    ]
+    assert offenders == []
+
+
+def test_no_file_names_a_registry_or_a_folder_of_the_machine(project: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=project, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    forbidden = re.compile(r"registry\.npmjs|deb\.debian\.org|/root/|/home/[a-z]+/")
+    offenders = [
+        name
+        for name in listed
+        if name
+        and not name.endswith((".png", ".jpg", ".lock", ".ico"))
+        and name != "tests/architecture/test_structure.py"
+        and (project / name).is_file()
+        and forbidden.search((project / name).read_text("utf-8", errors="ignore"))
+    ]
+    assert offenders == []
+
+
+def test_imports_point_down(project: Path) -> None:
+    result = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports")],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
