@@ -46,6 +46,9 @@ class MqttSection(_Section):
     password: SecretStr = SecretStr("")
     tls: bool = False
     ca_file: str = ""
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    client_id: str = ""
+    """Name of this ingest's session on the broker; with a share group each needs one of its own."""
     share_group: str = ""
     dynsec_username: str = "admin"
     dynsec_password: SecretStr = SecretStr("")

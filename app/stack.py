@@ -156,6 +156,8 @@ class Stack:
             "MASTER_KEY": self.secrets.master_key,
             "MQTT__HOST": "127.0.0.1",
             "MQTT__BIND": self.settings.host,
+            # amqtt speaks nothing newer; asking for 5 first would cost ten seconds.
+            "MQTT__PROTOCOL": "3.1.1",
             "MQTT__PORT": str(self.mqtt_port),
             "MQTT__PASSWORD": self.secrets.mqtt_password,
             "WATCH__HOST": self.settings.host,

@@ -5,8 +5,6 @@ The wings do not import each other. Everything that passes between them is in th
 
 from datetime import datetime
 
-from ingest.run import IngestSettings
-
 from app.settings import Settings
 from devices.alarms import ClearedCondition, RaisedAlarm
 from devices.credentials import jobs as credential_jobs
@@ -14,6 +12,7 @@ from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
 from hotline import wing as hotline
 from hotline.carrier.simulated import SimulatedCarrier
 from ingest import jobs as ingest_jobs
+from ingest.run import IngestSettings
 from kernel.db import Database, Tx
 from kernel.jobs import Job, prune
 from kernel.outbox import Handler
@@ -30,6 +29,8 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         mqtt_tls=settings.mqtt.tls,
         mqtt_ca_file=settings.mqtt.ca_file,
         mqtt_share_group=settings.mqtt.share_group,
+        mqtt_protocol=settings.mqtt.protocol,
+        client_id=settings.mqtt.client_id,
         tcp_host=settings.watch.host,
         tcp_port=settings.watch.port,
     )
@@ -56,6 +57,7 @@ def outbox_handlers(settings: Settings, db: Database, port: Carrier) -> dict[str
     cipher = settings.cipher()
     return {
         **hotline.outbox_handlers(db, cipher, port),
+        **ingest_jobs.outbox_handlers(db, react_to_alarm, condition_cleared),
         **credential_jobs.outbox_handlers(db, cipher, dynamic_security(settings)),
     }
 

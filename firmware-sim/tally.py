@@ -108,6 +108,7 @@ class Tally:
         self.reconnects = 0
         self.devices = 0
         self.lines = 0
+        self.wills = 0
         self.changed = asyncio.Event()  # set whenever a count moves
         self.started_ms = now_ms()
         self.all_connected_ms: int | None = None
@@ -171,6 +172,8 @@ class Tally:
     def down(self, client_id: str, why: str) -> None:
         """A line is down; a reason that nobody ordered is told once."""
         self.online.discard(client_id)
+        # The broker publishes one last will for each device that was cut off.
+        self.wills += why == "the line was cut"
         if why not in ("finished", "the line was cut"):
             self.notice(f"Devices lost the MQTT broker: {why}.")
 
@@ -213,6 +216,7 @@ class Tally:
             "rejected": v1.rejected + self.ledgers["zigbee2mqtt"].rejected,
             "dropped": v1.dropped + self.ledgers["zigbee2mqtt"].dropped,
             "reconnects": self.reconnects,
+            "wills": self.wills,
             "started_at": iso(self.started_ms),
             "ended_at": iso(ended_ms),
             "all_connected_ms": None if ready is None else ready - self.started_ms,

@@ -106,7 +106,8 @@ class V1Voice:
             "rssi": health.rssi,
             "charging": health.charging,
         }
-        self._say("status", body)
+        # The server keeps these two as readings; the rest of a status is state.
+        self._say("status", body, metrics=("battery", "signal"))
 
     def location(self, fix: Fix) -> None:
         """Say where the device is."""

@@ -36,5 +36,7 @@ def configure_logs(*, json: bool, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("uvicorn.access", "apscheduler", "amqtt", "transitions", "httpx", "psycopg.pool"):
+    for noisy in ("uvicorn.access", "apscheduler", "transitions", "httpx", "psycopg.pool"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # amqtt reports every client that breaks off as an error of its own.
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)

@@ -28,7 +28,10 @@ ROOMS = {
 
 @dataclass(frozen=True, slots=True)
 class PlannedDevice:
-    """A device to be: `home` is the index of its elder, `room` where it is, "" when it is worn."""
+    """A device to be: `home` is the index of its elder, `room` where it is, "" when it is worn.
+
+    `imei` is what a Setracker watch calls itself: ten digits of its IMEI.
+    """
 
     device_id: str
     type: str
@@ -61,7 +64,7 @@ def plan_fleet(devices: int) -> list[PlannedDevice]:
                     profile=profile,
                     home=home,
                     room=ROOMS.get(kind, ""),
-                    imei=f"86{index + 1:013d}" if kind == "setracker" else "",
+                    imei=f"{4700000001 + index}" if kind == "setracker" else "",
                 )
             )
     return planned

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from care.elders.demo import SeededElder, seed_elders
-from hotline.demo import seed_responders
-
 from app.demo.fleet import PlannedDevice, plan_fleet
 from app.secrets import write_private
+from care.elders.demo import SeededElder, seed_elders
 from devices.credentials import service as credentials
+from devices.registry import access
 from devices.registry import service as registry
+from hotline.demo import seed_responders
 from kernel.auth import users as auth
 from kernel.auth.model import SYSTEM, Role
 from kernel.crypto import FieldCipher
@@ -102,8 +102,7 @@ async def _device(
         now=now,
     )
     if planned.imei:
-        # The watch speaks under the last ten digits of its IMEI.
-        await registry.add_alias(tx, device.no, "setracker", planned.imei[-10:])
+        await access.add_alias(tx, device.no, "setracker", planned.imei, actor=SYSTEM, now=now)
     await registry.bind(tx, device.no, elder.id, planned.room, actor=SYSTEM, now=now)
     secret = await credentials.issue(tx, device.no, cipher=cipher, now=now)
     return {

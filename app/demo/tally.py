@@ -108,7 +108,8 @@ async def count(
     )
     return Tally(
         devices=int(report["devices"]),
-        messages_published=sum(of["messages"] for of in published.values()),
+        # The broker publishes the last will of a device that was cut off: one message each.
+        messages_published=sum(of["messages"] for of in published.values()) + report["wills"],
         messages_ingested=sum(stored_messages.values()),
         readings_published=sum(of["readings"] for of in published.values()),
         readings_stored=int(rows),

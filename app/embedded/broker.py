@@ -10,6 +10,7 @@ with persistent storage.
 import asyncio
 import contextlib
 import hmac
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,8 +124,35 @@ class KeepingHandler(BrokerProtocolHandler):
         await super().stop()
 
 
+class _Snapshots(dict[str, Any]):
+    """A table that may change while somebody walks through it.
+
+    amqtt walks through its subscriptions with awaits in between; a device that subscribed meanwhile
+    ended the walk with an error, and the message that was on its way was lost.
+    """
+
+    def items(self) -> Any:
+        return list(super().items())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(super().keys()))
+
+
 class KeepingBroker(Broker):
     """Sends what waited for a subscriber without making its connection wait for the answers."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._subscriptions = _Snapshots()
+
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        """Serve a connection; one that breaks off in the middle is nobody's error."""
+        try:
+            await super().stream_connected(reader, writer, listener_name)
+        except OSError as error:
+            log.info("broker.connection_broke", error=type(error).__name__)
 
     async def _publish_session_retained_messages(self, session: Session) -> None:
         handler = self._get_handler(session)
