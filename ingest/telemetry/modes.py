@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 # Partitions are made from a little before now, so that what is only hours late finds its own.
 _BEHIND = timedelta(days=2)
 _ROLLUP_AHEAD = timedelta(days=40)
+# Each waits for three seconds at most; in between, writers and readers get their turn.
+_ATTEMPTS = 5
 
 
 async def probe(conn: Tx) -> StorageMode:
@@ -51,9 +53,20 @@ async def ensure_storage(
     Safe to repeat and to run by several processes at once. A plain table is turned into a
     hypertable with its contents, which takes a while where there are many. Raises StorageError when
     the tables are made for more than `mode` can do, and psycopg.errors.LockNotAvailable when
-    readers or writers do not make room: try again.
+    readers or writers do not make room within a quarter of a minute.
     """
-    settings = settings or TelemetrySettings()
+    chosen = settings or TelemetrySettings()
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return await _ensure_once(db, mode, now, chosen)
+        except psycopg.errors.LockNotAvailable:
+            log.warning("telemetry.storage_busy", attempt=attempt)
+    return await _ensure_once(db, mode, now, chosen)
+
+
+async def _ensure_once(
+    db: Database, mode: StorageMode, now: datetime, settings: TelemetrySettings
+) -> StorageMode:
     async with db.transaction() as tx:
         await schema_store.no_time_limit(tx)
         await schema_store.exclude_writers(tx)

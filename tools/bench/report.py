@@ -79,6 +79,7 @@ def machine() -> dict[str, str]:
     """Return what of this machine the figures depend on."""
     return {
         "cores": str(os.cpu_count()),
+        "load average before": f"{os.getloadavg()[0]:.2f}",
         "machine": platform.machine(),
         "python": platform.python_version(),
     }
