@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app import wiring
 from app.settings import Settings
 from devices.credentials.dynsec import service_commands
-from ingest.telemetry.modes import ensure_storage, probe
+from ingest.telemetry.modes import enable_extension, ensure_storage, probe
 from kernel import audit
 from kernel.auth import users as auth
 from kernel.auth.model import SYSTEM, Role
@@ -34,6 +34,7 @@ async def migrate_database(settings: Settings) -> list[str]:
     async with _database(settings.database_url) as db:
         async with db.transaction() as tx:
             await load_divisions(tx)
+        await enable_extension(db)
         async with db.connection() as conn:
             mode = await probe(conn)
         await ensure_storage(db, mode, utcnow())
