@@ -7,6 +7,10 @@ CREATE TABLE device (
     serial           text,
     state            text NOT NULL DEFAULT 'stock'
         CHECK (state IN ('stock', 'bound', 'faulty', 'retired')),
+    -- Why it is in this state (a code of devices/registry/machine.py), a note, and since when.
+    state_reason     text NOT NULL DEFAULT '',
+    state_note       text NOT NULL DEFAULT '',
+    state_at         timestamptz,
     elder_id         uuid REFERENCES elder (id),
     room             text NOT NULL DEFAULT '',
     gateway_no       bigint REFERENCES device (no),
@@ -51,7 +55,8 @@ CREATE TABLE device_binding (
     bound_by    uuid REFERENCES user_account (id),
     unbound_at  timestamptz,
     unbound_by  uuid REFERENCES user_account (id),
-    reason      text NOT NULL DEFAULT ''
+    reason      text NOT NULL DEFAULT '',
+    note        text NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX device_binding_open ON device_binding (device_no) WHERE unbound_at IS NULL;
 CREATE INDEX device_binding_elder ON device_binding (elder_id, bound_at);

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 PROTOCOL_PREFIX = "silverline/v1"
 
@@ -39,9 +40,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class CredentialRow:
-    """A credential as the device page lists it."""
+    """A credential as the device page lists it; it is live while `revoked_at` is None."""
 
     id: uuid.UUID
     username: str
-    created_at: object
-    revoked_at: object
+    created_at: datetime
+    created_by: str | None
+    revoked_at: datetime | None

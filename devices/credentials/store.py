@@ -4,7 +4,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from kernel.db import Tx, execute, fetch_one, fetch_value
+from devices.credentials.model import CredentialRow
+from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +76,25 @@ async def insert(
         " VALUES (%s, %s, %s, %s, %s, %s)",
         (credential_id, device_no, username, secret_hash, now, created_by),
     )
+
+
+async def history(tx: Tx, device_no: int, limit: int = 10) -> list[CredentialRow]:
+    """Return the device's credentials, newest first."""
+    return await fetch_all(
+        tx,
+        CredentialRow,
+        "SELECT c.id, c.username, c.created_at, u.display_name AS created_by, c.revoked_at"
+        " FROM device_credential c LEFT JOIN user_account u ON u.id = c.created_by"
+        " WHERE c.device_no = %s ORDER BY c.created_at DESC, c.id DESC LIMIT %s",
+        (device_no, limit),
+    )
+
+
+async def live_id(tx: Tx, device_no: int) -> uuid.UUID | None:
+    """Return which credential of the device is live."""
+    found: uuid.UUID | None = await fetch_value(
+        tx,
+        "SELECT id FROM device_credential WHERE device_no = %s AND revoked_at IS NULL",
+        (device_no,),
+    )
+    return found

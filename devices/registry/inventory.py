@@ -1,82 +1,151 @@
-"""SQL of the registry's own side: devices in stock and in homes, their bindings, their lists."""
+"""SQL of the registry's own side: devices in stock and in homes, and the list of them."""
 
 import uuid
 from datetime import datetime
+from typing import Any, LiteralString
 
+from devices.profiles import PROFILES
 from devices.registry.model import (
-    Binding,
     Device,
-    DeviceAliasRow,
     DeviceFilters,
+    DeviceOrder,
+    DeviceSort,
     DeviceState,
 )
 from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_value
 
-_COLUMNS = """
-    d.no, d.id, d.profile, d.serial, d.state, d.elder_id, e.name AS elder_name, d.room,
-    g.id AS gateway_id, d.division_code, d.firmware, d.online, d.last_seen_at, d.battery_percent,
-    d.lat, d.lon, d.position_accuracy_m, d.position_at, d.paused_until, d.paused_reason,
-    d.test_mode, d.created_at, d.version
+_SELECT: LiteralString = """
+    SELECT d.no, d.id, d.profile, d.serial, d.state, d.state_reason, d.state_note, d.state_at,
+    d.elder_id, e.name AS elder_name, d.room, g.id AS gateway_id,
+    coalesce(e.division_code, d.division_code) AS division_code, d.firmware, d.online,
+    d.last_seen_at, d.battery_percent, d.lat, d.lon, d.position_accuracy_m, d.position_at,
+    d.paused_until, d.paused_reason, d.test_mode, d.created_at, d.version
+"""
+_FROM: LiteralString = """
     FROM device d LEFT JOIN elder e ON e.id = d.elder_id LEFT JOIN device g ON g.no = d.gateway_no
 """
-_WHERE = """
-    WHERE coalesce(e.division_code, d.division_code) LIKE %(division)s || '%%'
-      AND (%(text)s = '' OR d.id ILIKE %(text)s || '%%' OR d.serial ILIKE %(text)s || '%%'
-           OR e.name LIKE %(text)s || '%%' OR e.pinyin_initials LIKE lower(%(text)s) || '%%')
+# Letters are searched from the start of a word: `pinyin_initials` holds "lxy xy y" for 李秀英.
+_WHERE: LiteralString = """
+    WHERE starts_with(coalesce(e.division_code, d.division_code), %(scope)s)
+      AND starts_with(coalesce(e.division_code, d.division_code), %(division)s)
+      AND (%(text)s = '' OR strpos(lower(d.id), %(text)s) > 0
+           OR strpos(lower(d.serial), %(text)s) > 0 OR strpos(lower(e.name), %(text)s) > 0
+           OR (%(letters)s AND strpos(' ' || e.pinyin_initials, ' ' || %(text)s) > 0)
+           OR (%(letters)s AND strpos(' ' || e.pinyin, ' ' || %(text)s) > 0)
+           OR EXISTS (SELECT FROM device_alias a WHERE a.device_no = d.no
+                      AND strpos(lower(a.address), %(text)s) > 0))
       AND (%(state)s = '' OR d.state = %(state)s)
       AND (%(profile)s = '' OR d.profile = %(profile)s)
-      AND (%(online)s::boolean IS NULL OR d.online IS NOT DISTINCT FROM %(online)s::boolean)
-      AND (NOT %(low_battery)s OR d.battery_percent < 20)
+      AND CASE %(connection)s WHEN 'online' THEN d.online WHEN 'never' THEN
+            d.online IS NULL AND d.last_seen_at IS NULL
+          WHEN 'offline' THEN d.online IS NOT TRUE
+            AND NOT (d.online IS NULL AND d.last_seen_at IS NULL)
+          ELSE true END
+      AND (NOT %(low_battery)s OR d.battery_percent <= coalesce(
+            (SELECT l.percent FROM unnest(%(models)s::text[], %(limits)s::real[])
+             AS l (profile, percent) WHERE l.profile = d.profile), %(usual_limit)s))
+      AND (NOT %(held_back)s OR d.test_mode OR d.paused_until > %(now)s)
 """
+_ORDER: dict[tuple[DeviceSort, bool], LiteralString] = {
+    (DeviceSort.ID, False): "d.id",
+    (DeviceSort.ID, True): "d.id DESC",
+    (DeviceSort.ELDER, False): "e.pinyin NULLS LAST, e.name, d.id",
+    (DeviceSort.ELDER, True): "e.pinyin DESC NULLS LAST, e.name DESC, d.id",
+    (DeviceSort.SEEN, False): "d.last_seen_at NULLS FIRST, d.id",
+    (DeviceSort.SEEN, True): "d.last_seen_at DESC NULLS LAST, d.id",
+    (DeviceSort.BATTERY, False): "d.battery_percent NULLS LAST, d.id",
+    (DeviceSort.BATTERY, True): "d.battery_percent DESC NULLS LAST, d.id",
+}
+USUAL_LOW_BATTERY = 20
+"""Per cent; counts for a model that names no limit of its own."""
 
 
-def _values(filters: DeviceFilters) -> dict[str, object]:
+def _values(filters: DeviceFilters, scope: str, now: datetime) -> dict[str, Any]:
+    text = filters.text.strip().lower()
+    limits = {
+        code: profile.low_battery_percent
+        for code, profile in PROFILES.items()
+        if profile.low_battery_percent is not None
+    }
     return {
+        "scope": scope,
         "division": filters.division,
-        "text": filters.text.strip(),
-        "state": filters.state,
+        "text": text,
+        "letters": text.isascii() and text.isalpha(),
+        "state": filters.state.value if filters.state else "",
         "profile": filters.profile,
-        "online": filters.online,
+        "connection": filters.connection.value if filters.connection else "",
         "low_battery": filters.low_battery,
+        "models": list(limits),
+        "limits": list(limits.values()),
+        "usual_limit": USUAL_LOW_BATTERY,
+        "held_back": filters.held_back,
+        "now": now,
     }
 
 
-async def page(tx: Tx, filters: DeviceFilters, limit: int, offset: int) -> list[Device]:
-    """Return one page of devices, those in homes first, by id."""
+async def page(
+    tx: Tx, filters: DeviceFilters, order: DeviceOrder, now: datetime, *, scope: str
+) -> list[Device]:
+    """Return one page of the devices within the division prefix `scope`, retired ones last."""
+    by = _ORDER[order.sort, order.descending]
     return await fetch_all(
         tx,
         Device,
-        # The parts are constants of this file; every value is a parameter.
-        "SELECT" + _COLUMNS + _WHERE + " ORDER BY d.state = 'retired', d.id"
-        " LIMIT %(limit)s OFFSET %(offset)s",
-        _values(filters) | {"limit": limit, "offset": offset},
+        # The parts are literals of this module; every value is a parameter.
+        _SELECT
+        + _FROM
+        + _WHERE
+        + " ORDER BY d.state = 'retired', "
+        + by
+        + " LIMIT %(limit)s OFFSET %(offset)s",
+        _values(filters, scope, now) | {"limit": order.limit, "offset": order.offset},
     )
 
 
-async def total(tx: Tx, filters: DeviceFilters) -> int:
+async def total(tx: Tx, filters: DeviceFilters, now: datetime, *, scope: str) -> int:
     """Return how many devices the filters leave."""
     found: int = await fetch_value(
-        tx,
-        "SELECT count(*) FROM device d LEFT JOIN elder e ON e.id = d.elder_id" + _WHERE,  # noqa: S608
-        _values(filters),
+        tx, "SELECT count(*)" + _FROM + _WHERE, _values(filters, scope, now)
     )
     return found
 
 
 async def by_id(tx: Tx, device_id: str) -> Device | None:
     """Return the device of that id."""
-    return await fetch_one(tx, Device, "SELECT" + _COLUMNS + " WHERE d.id = %s", (device_id,))
+    return await fetch_one(tx, Device, _SELECT + _FROM + " WHERE d.id = %s", (device_id,))
 
 
 async def by_no(tx: Tx, no: int) -> Device | None:
     """Return the device of that number."""
-    return await fetch_one(tx, Device, "SELECT" + _COLUMNS + " WHERE d.no = %s", (no,))
+    return await fetch_one(tx, Device, _SELECT + _FROM + " WHERE d.no = %s", (no,))
 
 
 async def of_elder(tx: Tx, elder_id: uuid.UUID) -> list[Device]:
     """Return the devices that are bound to the elder now."""
     return await fetch_all(
-        tx, Device, "SELECT" + _COLUMNS + " WHERE d.elder_id = %s ORDER BY d.id", (elder_id,)
+        tx, Device, _SELECT + _FROM + " WHERE d.elder_id = %s ORDER BY d.id", (elder_id,)
+    )
+
+
+async def behind(tx: Tx, gateway_no: int) -> list[Device]:
+    """Return the devices that a gateway speaks for, retired ones left out."""
+    return await fetch_all(
+        tx,
+        Device,
+        _SELECT + _FROM + " WHERE d.gateway_no = %s AND d.state <> 'retired' ORDER BY d.id",
+        (gateway_no,),
+    )
+
+
+async def gateways(tx: Tx, models: list[str], scope: str) -> list[Device]:
+    """Return the devices of these models within the division prefix that are not retired."""
+    return await fetch_all(
+        tx,
+        Device,
+        _SELECT + _FROM + " WHERE d.profile = ANY(%s) AND d.state <> 'retired'"
+        " AND starts_with(coalesce(e.division_code, d.division_code), %s) ORDER BY d.id",
+        (models, scope),
     )
 
 
@@ -105,63 +174,63 @@ async def set_state(
     tx: Tx,
     device: Device,
     state: DeviceState,
+    *,
     elder_id: uuid.UUID | None,
     room: str,
+    division_code: str,
+    reason: str,
+    note: str,
     now: datetime,
 ) -> bool:
     """Move the device on if it is still as it was seen; False when somebody was faster."""
     changed = await execute(
         tx,
-        "UPDATE device SET state = %s, elder_id = %s, room = %s, updated_at = %s,"
+        "UPDATE device SET state = %s, elder_id = %s, room = %s, division_code = %s,"
+        " state_reason = %s, state_note = %s, state_at = %s, updated_at = %s,"
         " version = version + 1 WHERE no = %s AND version = %s",
-        (state.value, elder_id, room, now, device.no, device.version),
+        (
+            state.value, elder_id, room, division_code, reason, note, now, now, device.no,
+            device.version,
+        ),
+    )  # fmt: skip
+    return changed == 1
+
+
+async def set_details(
+    tx: Tx,
+    device: Device,
+    *,
+    serial: str | None,
+    gateway_no: int | None,
+    division_code: str,
+    now: datetime,
+) -> bool:
+    """Correct what was registered; False when somebody was faster."""
+    changed = await execute(
+        tx,
+        "UPDATE device SET serial = %s, gateway_no = %s, division_code = %s, updated_at = %s,"
+        " version = version + 1 WHERE no = %s AND version = %s",
+        (serial, gateway_no, division_code, now, device.no, device.version),
     )
     return changed == 1
 
 
-async def open_binding(
+async def set_pause(
     tx: Tx,
-    binding_id: uuid.UUID,
-    device_no: int,
-    elder_id: uuid.UUID,
-    room: str,
+    device: Device,
+    until: datetime | None,
+    reason: str | None,
+    test_mode: bool,
     now: datetime,
-    by: uuid.UUID | None,
-) -> None:
-    """Begin a binding."""
-    await execute(
+) -> bool:
+    """Take out of service until a moment, or put in test mode; False when somebody was faster."""
+    changed = await execute(
         tx,
-        "INSERT INTO device_binding (id, device_no, elder_id, room, bound_at, bound_by)"
-        " VALUES (%s, %s, %s, %s, %s, %s)",
-        (binding_id, device_no, elder_id, room, now, by),
+        "UPDATE device SET paused_until = %s, paused_reason = %s, test_mode = %s, updated_at = %s,"
+        " version = version + 1 WHERE no = %s AND version = %s",
+        (until, reason, test_mode, now, device.no, device.version),
     )
-
-
-async def close_binding(
-    tx: Tx, device_no: int, now: datetime, by: uuid.UUID | None, reason: str
-) -> None:
-    """End the open binding of a device, if there is one."""
-    await execute(
-        tx,
-        "UPDATE device_binding SET unbound_at = %s, unbound_by = %s, reason = %s"
-        " WHERE device_no = %s AND unbound_at IS NULL",
-        (now, by, reason, device_no),
-    )
-
-
-async def bindings(tx: Tx, device_no: int) -> list[Binding]:
-    """Return the device's history, newest first."""
-    return await fetch_all(
-        tx,
-        Binding,
-        "SELECT b.id, b.elder_id, e.name AS elder_name, b.room, b.bound_at,"
-        " u.display_name AS bound_by, b.unbound_at, v.display_name AS unbound_by, b.reason"
-        " FROM device_binding b JOIN elder e ON e.id = b.elder_id"
-        " LEFT JOIN user_account u ON u.id = b.bound_by"
-        " LEFT JOIN user_account v ON v.id = b.unbound_by"
-        " WHERE b.device_no = %s ORDER BY b.bound_at DESC",
-        (device_no,),
-    )
+    return changed == 1
 
 
 async def elder_division(tx: Tx, elder_id: uuid.UUID) -> str | None:
@@ -170,41 +239,3 @@ async def elder_division(tx: Tx, elder_id: uuid.UUID) -> str | None:
         tx, "SELECT division_code FROM elder WHERE id = %s AND archived_at IS NULL", (elder_id,)
     )
     return found
-
-
-async def add_alias(tx: Tx, codec: str, address: str, device_no: int) -> bool:
-    """Give the device another name; False when the name is taken."""
-    added = await execute(
-        tx,
-        "INSERT INTO device_alias (codec, address, device_no) VALUES (%s, %s, %s)"
-        " ON CONFLICT DO NOTHING",
-        (codec, address, device_no),
-    )
-    return added == 1
-
-
-async def aliases(tx: Tx, device_no: int) -> list[DeviceAliasRow]:
-    """Return the other names of a device."""
-    return await fetch_all(
-        tx,
-        DeviceAliasRow,
-        "SELECT codec, address FROM device_alias WHERE device_no = %s ORDER BY 1, 2",
-        (device_no,),
-    )
-
-
-async def set_pause(
-    tx: Tx,
-    device_no: int,
-    until: datetime | None,
-    reason: str | None,
-    test_mode: bool,
-    now: datetime,
-) -> None:
-    """Take the device out of service until a moment, or put it in test mode."""
-    await execute(
-        tx,
-        "UPDATE device SET paused_until = %s, paused_reason = %s, test_mode = %s, updated_at = %s,"
-        " version = version + 1 WHERE no = %s",
-        (until, reason, test_mode, now, device_no),
-    )

@@ -52,15 +52,30 @@ class DeviceContext:
         return self.paused_until is not None and self.paused_until > now
 
 
+class Connection(StrEnum):
+    """Whether we hear a device."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device as the registry shows it. Battery in percent, positions WGS-84, times UTC."""
+    """A device as the registry shows it. Battery in percent, positions WGS-84, times UTC.
+
+    `division_code` is the elder's place while there is an elder, else where the device lies in
+    stock. `state_reason` is a code of `machine.py`, `state_at` when the state last changed.
+    """
 
     no: int
     id: str
     profile: str
     serial: str | None
     state: DeviceState
+    state_reason: str
+    state_note: str
+    state_at: datetime | None
     elder_id: uuid.UUID | None
     elder_name: str | None
     room: str
@@ -83,10 +98,21 @@ class Device:
     def __post_init__(self) -> None:
         object.__setattr__(self, "state", DeviceState(self.state))
 
+    @property
+    def connection(self) -> Connection:
+        """Whether we hear it now, do not any more, or never have."""
+        if self.online is None and self.last_seen_at is None:
+            return Connection.NEVER
+        return Connection.ONLINE if self.online else Connection.OFFLINE
+
+    def paused(self, now: datetime) -> bool:
+        """True while the device is out of service on purpose."""
+        return self.paused_until is not None and self.paused_until > now
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One stretch of a device's life with one elder."""
+    """One stretch of a device's life with one elder. `reason` is a code, `note` free text."""
 
     id: uuid.UUID
     elder_id: uuid.UUID
@@ -97,18 +123,52 @@ class Binding:
     unbound_at: datetime | None
     unbound_by: str | None
     reason: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceFilters:
-    """What the list of devices is narrowed to; empty values do not narrow."""
+    """What the list of devices is narrowed to; empty values do not narrow.
+
+    `text` is a part of the id, serial number or another name of the device, or the elder's name,
+    pinyin or initials. `low_battery` is judged by each model's own limit; `held_back` are devices
+    whose alarms call nobody: out of service for a while, or in test mode.
+    """
 
     division: str = ""
     text: str = ""
-    state: str = ""
+    state: DeviceState | None = None
     profile: str = ""
-    online: bool | None = None
+    connection: Connection | None = None
     low_battery: bool = False
+    held_back: bool = False
+
+
+class DeviceSort(StrEnum):
+    """Columns that the list can be ordered by."""
+
+    ID = "id"
+    ELDER = "elder"
+    SEEN = "seen"
+    BATTERY = "battery"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOrder:
+    """How the list is ordered, and which part of it is wanted (`offset` rows skipped)."""
+
+    sort: DeviceSort = DeviceSort.ID
+    descending: bool = False
+    limit: int = 50
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePage:
+    """One page of the list, and how many devices the filters leave."""
+
+    devices: tuple[Device, ...]
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +177,30 @@ class DeviceAliasRow:
 
     codec: str
     address: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRow:
+    """An alarm of the device, with the incident that it opened or repeated, if there is one.
+
+    `suppressed` says why nobody was called, None when somebody was.
+    """
+
+    id: uuid.UUID
+    kind: str
+    severity: str
+    source: str
+    received_at: datetime
+    test: bool
+    suppressed: str | None
+    incident_id: uuid.UUID | None
+    incident_number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was last done with a device, by whom and when: for those who came too late."""
+
+    action: str
+    by: str
+    at: datetime

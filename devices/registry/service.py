@@ -1,22 +1,37 @@
-"""Use cases of the registry: take in, bind, unbind, mark, retire. Every one is in the audit log."""
+"""Use cases of the registry: take in, bind, unbind, mark, retire. Every one is in the audit log.
+
+What a person saw is named by `version`: who comes too late gets a Conflict and changes nothing.
+Problems with what was entered are codes (`Invalid.fields`: field → code), which pages put in words.
+"""
 
 import re
 import uuid
 from datetime import datetime, timedelta
 
 from devices.credentials import service as credentials
-from devices.profiles import PROFILES
-from devices.registry import inventory
-from devices.registry.machine import ENDS_BINDING, DeviceAction, next_state
+from devices.profiles import PROFILES, DeviceType
+from devices.registry import access, guard, history_store, inventory
+from devices.registry.machine import ENDS_BINDING, DeviceAction, check_reason, next_state
 from devices.registry.model import Device, DeviceState
-from kernel import audit
 from kernel.auth.model import Actor
 from kernel.db import Tx
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.ids import new_id
 
 DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+# The console's pages are named by the device's id; this one is its form for another device.
+RESERVED_IDS = frozenset({"new"})
 LONGEST_PAUSE = timedelta(days=30)
+LONGEST_ROOM = 40
+LONGEST_SERIAL = 64
+LONGEST_NOTE = 200
+_PAST = {
+    DeviceAction.BIND: "device.bound",
+    DeviceAction.UNBIND: "device.unbound",
+    DeviceAction.MARK_FAULTY: "device.marked_faulty",
+    DeviceAction.REPAIR: "device.repaired",
+    DeviceAction.RETIRE: "device.retired",
+}
 
 
 async def register(
@@ -29,19 +44,26 @@ async def register(
     now: datetime,
     serial: str | None = None,
     gateway_id: str | None = None,
+    address: str | None = None,
 ) -> Device:
-    """Take a device into stock. Raises Invalid by field, Conflict when the id is taken."""
-    fields: dict[str, str] = {}
-    if not DEVICE_ID.fullmatch(device_id):
-        fields["device_id"] = "编号由字母、数字、- 和 _ 组成，最长 64 个字符"
-    if profile not in PROFILES:
-        fields["profile"] = "没有这种型号"
-    if not re.fullmatch(r"\d{12}", division_code) or not actor.covers(division_code):
-        fields["division_code"] = "请选择您管辖范围内的行政区划"
-    gateway = await inventory.by_id(tx, gateway_id) if gateway_id else None
-    if gateway_id and gateway is None:
-        fields["gateway_id"] = "没有这个网关"
-    if fields:
+    """Take a device into stock, with the name that it has in its protocol where that is not its id.
+
+    Raises Invalid with a code by field: device_id (form, taken), profile (unknown), division_code
+    (outside), gateway_id (unknown), serial and address (too_long; address also taken).
+    """
+    fields = _wrong_details(division_code, serial or "", actor)
+    if not DEVICE_ID.fullmatch(device_id) or device_id in RESERVED_IDS:
+        fields["device_id"] = "form"
+    elif await inventory.by_id(tx, device_id) is not None:
+        fields["device_id"] = "taken"
+    model = PROFILES.get(profile)
+    if model is None:
+        fields["profile"] = "unknown"
+    gateway = await _gateway(tx, gateway_id, actor, fields)
+    address = (address or "").strip()
+    if address and model is not None:
+        fields |= access.wrong_alias(model.codec, address)
+    if fields or model is None:
         raise Invalid("The device cannot be registered as it is described.", fields)
     no = await inventory.insert(
         tx,
@@ -54,50 +76,122 @@ async def register(
     )
     if no is None:
         raise Conflict(f"There is a device {device_id} already.", device_id=device_id)
-    await _audit(tx, actor, "device.registered", device_id, division_code, now, profile=profile)
-    return await _get(tx, no)
+    if address and not await history_store.add_alias(tx, model.codec, address, no):
+        raise Invalid("Another device has this address.", {"address": "taken"})
+    await guard.record(
+        tx, actor, "device.registered", device_id, division_code, now, profile=profile
+    )
+    return await guard.get(tx, no)
+
+
+async def correct(
+    tx: Tx,
+    device_no: int,
+    *,
+    serial: str,
+    gateway_id: str,
+    division_code: str,
+    version: int,
+    actor: Actor,
+    now: datetime,
+) -> Device:
+    """Change what was registered. The place of a bound device is its elder's and stays.
+
+    Raises Invalid as `register` does, also where a device would be its own gateway (gateway_id:
+    itself), and Conflict.
+    """
+    device = await guard.mine(tx, device_no, actor, version)
+    place = device.division_code if device.elder_id else division_code
+    fields = _wrong_details(place, serial, actor)
+    gateway = await _gateway(tx, gateway_id, actor, fields)
+    if gateway is not None and gateway.no == device.no:
+        fields["gateway_id"] = "itself"
+    if fields:
+        raise Invalid("The device cannot be as it is described.", fields)
+    guard.done(
+        device,
+        await inventory.set_details(
+            tx,
+            device,
+            serial=serial or None,
+            gateway_no=gateway.no if gateway else None,
+            division_code=place,
+            now=now,
+        ),
+    )
+    await guard.record(tx, actor, "device.corrected", device.id, place, now, gateway=gateway_id)
+    return await guard.get(tx, device.no)
 
 
 async def bind(
-    tx: Tx, device_no: int, elder_id: uuid.UUID, room: str, *, actor: Actor, now: datetime
+    tx: Tx,
+    device_no: int,
+    elder_id: uuid.UUID,
+    room: str,
+    *,
+    actor: Actor,
+    now: datetime,
+    version: int | None = None,
 ) -> Device:
     """Give the device to an elder and a room; an older binding ends.
 
-    Raises NotFound for a device or elder outside of the actor's division, Conflict when the device
-    is not in a state to be bound or was changed in between.
+    Raises NotFound for a device or elder outside of the actor's division, Invalid for too long a
+    room, Conflict when the device is not in a state to be bound or was changed in between.
     """
-    device = await _mine(tx, device_no, actor)
+    device = await guard.mine(tx, device_no, actor, version)
     division = await inventory.elder_division(tx, elder_id)
     if division is None or not actor.covers(division):
         raise NotFound("There is no such elder.", elder_id=str(elder_id))
+    room = room.strip()
+    if len(room) > LONGEST_ROOM:
+        raise Invalid("The room's name is too long.", {"room": "too_long"})
     state = next_state(device.state, DeviceAction.BIND)
-    await inventory.close_binding(tx, device.no, now, actor.user_id, "rebound")
-    await _move(tx, device, state, elder_id, room, now)
-    await inventory.open_binding(tx, new_id(), device.no, elder_id, room, now, actor.user_id)
-    await _audit(
-        tx, actor, "device.bound", device.id, division, now, elder_id=str(elder_id), room=room
-    )
-    return await _get(tx, device.no)
+    if device.elder_id is not None:
+        why = "moved_room" if device.elder_id == elder_id else "rebound"
+        await history_store.close_binding(tx, device.no, now, actor.user_id, why, "")
+    await _move(tx, device, state, now, elder_id=elder_id, room=room, division=division)
+    await history_store.open_binding(tx, new_id(), device.no, elder_id, room, now, actor.user_id)
+    await guard.record(
+        tx, actor, _PAST[DeviceAction.BIND], device.id, division, now,
+        elder_id=str(elder_id), room=room,
+    )  # fmt: skip
+    return await guard.get(tx, device.no)
 
 
 async def change_state(
-    tx: Tx, device_no: int, action: DeviceAction, reason: str, *, actor: Actor, now: datetime
+    tx: Tx,
+    device_no: int,
+    action: DeviceAction,
+    reason: str,
+    *,
+    actor: Actor,
+    now: datetime,
+    note: str = "",
+    version: int | None = None,
 ) -> Device:
     """Unbind, mark as faulty, repair or retire. Retiring ends the credential too.
 
-    Raises Conflict when the table of `machine.py` has no such step, or somebody was faster.
+    `reason` is a code of `machine.REASONS`. Raises Invalid without one, and Conflict when the table
+    of `machine.py` has no such step, or somebody was faster.
     """
-    device = await _mine(tx, device_no, actor)
+    device = await guard.mine(tx, device_no, actor, version)
     if action is DeviceAction.BIND:
-        raise Invalid("Binding needs an elder.", {"elder_id": "请选择老人"})
+        raise Invalid("Binding needs an elder.", {"elder_id": "required"})
     state = next_state(device.state, action)
+    note = note.strip()
+    check_reason(action, reason, note)
+    if len(note) > LONGEST_NOTE:
+        raise Invalid("The note is too long.", {"note": "too_long"})
     if action in ENDS_BINDING:
-        await inventory.close_binding(tx, device.no, now, actor.user_id, reason)
-    await _move(tx, device, state, None, "", now)
+        await history_store.close_binding(tx, device.no, now, actor.user_id, reason, note)
+    await _move(tx, device, state, now, reason=reason, note=note, division=device.division_code)
     if action is DeviceAction.RETIRE:
         await credentials.revoke(tx, device.no, now=now)
-    await _audit(tx, actor, f"device.{action}", device.id, device.division_code, now, reason=reason)
-    return await _get(tx, device.no)
+    # The note may speak of a person; the log, which is kept for ever, gets the code alone.
+    await guard.record(
+        tx, actor, _PAST[action], device.id, device.division_code, now, reason=reason
+    )
+    return await guard.get(tx, device.no)
 
 
 async def pause(
@@ -109,77 +203,83 @@ async def pause(
     test_mode: bool,
     actor: Actor,
     now: datetime,
+    version: int | None = None,
 ) -> Device:
-    """Take out of service until a moment (at most 30 days), or put into test mode, or end both."""
-    device = await _mine(tx, device_no, actor)
+    """Take out of service until a moment (at most 30 days), or put into test mode, or end both.
+
+    Raises Invalid (until: range, reason: required or too_long), and Conflict for a retired device
+    and for one that was changed in between.
+    """
+    device = await guard.mine(tx, device_no, actor, version)
+    if device.state is DeviceState.RETIRED:
+        raise Conflict("A retired device is out of service for good.", state=device.state.value)
+    reason = reason.strip()
+    fields: dict[str, str] = {}
     if until is not None and not now < until <= now + LONGEST_PAUSE:
-        raise Invalid("A pause ends within 30 days.", {"until": "停用须在 30 天内结束"})
-    await inventory.set_pause(tx, device.no, until, reason or None, test_mode, now)
-    await _audit(
-        tx,
-        actor,
-        "device.paused",
-        device.id,
-        device.division_code,
-        now,
-        until=until.isoformat() if until else "",
-        test_mode=test_mode,
+        fields["until"] = "range"
+    if until is not None and not reason:
+        fields["reason"] = "required"
+    if len(reason) > LONGEST_NOTE:
+        fields["reason"] = "too_long"
+    if fields:
+        raise Invalid("A pause has a reason and ends within 30 days.", fields)
+    kept = reason if until else None
+    guard.done(device, await inventory.set_pause(tx, device, until, kept, test_mode, now))
+    action = _service_action(device, until, test_mode, now)
+    ends = until.isoformat() if until else ""
+    await guard.record(tx, actor, action, device.id, device.division_code, now, until=ends)
+    return await guard.get(tx, device.no)
+
+
+def _service_action(device: Device, until: datetime | None, test_mode: bool, now: datetime) -> str:
+    if test_mode != device.test_mode:
+        return "device.test_started" if test_mode else "device.test_ended"
+    return "device.paused" if until is not None and until > now else "device.resumed"
+
+
+async def _gateway(
+    tx: Tx, gateway_id: str | None, actor: Actor, fields: dict[str, str]
+) -> Device | None:
+    if not gateway_id:
+        return None
+    gateway = await inventory.by_id(tx, gateway_id)
+    model = PROFILES.get(gateway.profile) if gateway else None
+    usable = (
+        gateway is not None
+        and actor.covers(gateway.division_code)
+        and gateway.state is not DeviceState.RETIRED
+        and model is not None
+        and model.type is DeviceType.GATEWAY
     )
-    return await _get(tx, device.no)
+    if not usable:
+        fields["gateway_id"] = "unknown"
+    return gateway
 
 
-async def add_alias(tx: Tx, device_no: int, codec: str, address: str) -> None:
-    """Let the device be known by another name in a protocol. Raises Conflict when it is taken."""
-    if not await inventory.add_alias(tx, codec, address, device_no):
-        raise Conflict(f"The address {address} belongs to another device.", address=address)
-
-
-async def find(tx: Tx, device_id: str, actor: Actor) -> Device:
-    """Return a device of the actor's division. Raises NotFound."""
-    device = await inventory.by_id(tx, device_id)
-    if device is None or not actor.covers(device.division_code):
-        raise NotFound("There is no such device.", device_id=device_id)
-    return device
-
-
-async def _mine(tx: Tx, device_no: int, actor: Actor) -> Device:
-    device = await inventory.by_no(tx, device_no)
-    if device is None or not actor.covers(device.division_code):
-        raise NotFound("There is no such device.", device_no=device_no)
-    return device
-
-
-async def _get(tx: Tx, no: int) -> Device:
-    device = await inventory.by_no(tx, no)
-    if device is None:
-        raise NotFound("There is no such device.", device_no=no)
-    return device
+def _wrong_details(division_code: str, serial: str, actor: Actor) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    if not re.fullmatch(r"\d{12}", division_code) or not actor.covers(division_code):
+        fields["division_code"] = "outside"
+    if len(serial) > LONGEST_SERIAL:
+        fields["serial"] = "too_long"
+    return fields
 
 
 async def _move(
-    tx: Tx, device: Device, state: DeviceState, elder_id: uuid.UUID | None, room: str, now: datetime
-) -> None:
-    moved = await inventory.set_state(tx, device, state, elder_id, room, now)
-    if not moved:
-        raise Conflict(f"Device {device.id} was changed by somebody else.", device_id=device.id)
-
-
-async def _audit(
     tx: Tx,
-    actor: Actor,
-    action: str,
-    device_id: str,
-    division: str,
+    device: Device,
+    state: DeviceState,
     now: datetime,
-    **detail: object,
+    *,
+    division: str,
+    elder_id: uuid.UUID | None = None,
+    room: str = "",
+    reason: str = "",
+    note: str = "",
 ) -> None:
-    await audit.record(
-        tx,
-        actor=actor,
-        action=action,
-        subject_type="device",
-        subject_id=device_id,
-        division=division,
-        detail=detail,
-        now=now,
-    )
+    # The device lies where it was last: unbound, it is in the stock of its elder's place.
+    moved = await inventory.set_state(
+        tx, device, state, elder_id=elder_id, room=room, division_code=division, reason=reason,
+        note=note, now=now,
+    )  # fmt: skip
+    guard.done(device, moved)

@@ -1,0 +1,114 @@
+"""Finding devices within one's own division: the list, its export, and all that is known of one."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from devices.credentials.model import CredentialRow
+from devices.profiles import PROFILES, DeviceType
+from devices.registry import access, guard, history_store, inventory
+from devices.registry.history_store import Home
+from devices.registry.model import (
+    AlarmRow,
+    Binding,
+    Change,
+    Device,
+    DeviceAliasRow,
+    DeviceFilters,
+    DeviceOrder,
+    DevicePage,
+    DeviceSort,
+)
+from kernel.auth.model import Actor
+from kernel.db import Tx
+
+EXPORT_LIMIT = 20_000
+_RECENT_ALARMS = 10
+_RECENT_CHANGES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A device and what happened to it. `home` is where its elder lives, None where unknown."""
+
+    device: Device
+    home: Home | None
+    bindings: list[Binding]
+    aliases: list[DeviceAliasRow]
+    alarms: list[AlarmRow]
+    changes: list[Change]
+    credentials: list[CredentialRow]
+    behind: list[Device]
+
+    @property
+    def credential(self) -> CredentialRow | None:
+        """The credential that is live."""
+        return next((each for each in self.credentials if each.revoked_at is None), None)
+
+    @property
+    def holder_since(self) -> datetime | None:
+        """Since when the device is with whom it is now: what it measured before is another's."""
+        if not self.bindings:
+            return None
+        last = self.bindings[0]
+        return last.unbound_at or last.bound_at
+
+
+async def search(
+    tx: Tx, actor: Actor, filters: DeviceFilters, order: DeviceOrder, now: datetime
+) -> DevicePage:
+    """Return one page of the list and how many devices were found."""
+    scope = actor.division
+    found = await inventory.page(tx, filters, order, now, scope=scope)
+    return DevicePage(tuple(found), await inventory.total(tx, filters, now, scope=scope))
+
+
+async def export(
+    tx: Tx, actor: Actor, filters: DeviceFilters, order: DeviceOrder, now: datetime
+) -> list[Device]:
+    """Return every device of the list, at most EXPORT_LIMIT; audited, for it names elders."""
+    every = replace(order, limit=EXPORT_LIMIT, offset=0)
+    found = await inventory.page(tx, filters, every, now, scope=actor.division)
+    await guard.record(tx, actor, "device.exported", "", actor.division, now, rows=len(found))
+    return found
+
+
+async def overview(tx: Tx, device_id: str, actor: Actor, now: datetime) -> Overview:
+    """Return all that is known of a device. Raises NotFound.
+
+    Of a bound device it is an elder's data, so that looking at it is in the audit log.
+    """
+    device = await guard.find(tx, device_id, actor)
+    if device.elder_id is not None:
+        await guard.record(
+            tx, actor, "device.viewed", device.id, device.division_code, now,
+            elder_id=str(device.elder_id),
+        )  # fmt: skip
+    model = PROFILES.get(device.profile)
+    is_gateway = model is not None and model.type is DeviceType.GATEWAY
+    return Overview(
+        device=device,
+        home=await history_store.elder_home(tx, device.elder_id) if device.elder_id else None,
+        bindings=await history_store.bindings(tx, device.no, actor.division),
+        aliases=await history_store.aliases(tx, device.no),
+        alarms=await history_store.alarms(tx, device.no, _RECENT_ALARMS),
+        changes=await history_store.changes(tx, device.id, _RECENT_CHANGES),
+        credentials=await access.credential_history(tx, device.no),
+        behind=await inventory.behind(tx, device.no) if is_gateway else [],
+    )
+
+
+async def last_change(tx: Tx, device_id: str) -> Change | None:
+    """Return what was last done with a device, to tell those who came too late."""
+    found = await history_store.changes(tx, device_id, 1)
+    return found[0] if found else None
+
+
+async def gateways(tx: Tx, actor: Actor) -> list[Device]:
+    """Return the gateways of the actor's division, to choose from."""
+    models = [code for code, model in PROFILES.items() if model.type is DeviceType.GATEWAY]
+    return await inventory.gateways(tx, models, actor.division)
+
+
+def sort_of(name: str) -> DeviceSort:
+    """Return the order of a column's name, that of ids for a name that is none."""
+    return DeviceSort(name) if name in set(DeviceSort) else DeviceSort.ID
