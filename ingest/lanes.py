@@ -153,7 +153,7 @@ class AlarmDesk:
 
 
 class Lane:
-    """What one transport has taken in and is not yet committed."""
+    """What one transport has taken in and is not yet committed: `frames` of `taken` in all."""
 
     def __init__(
         self,
@@ -171,7 +171,8 @@ class Lane:
         self._max_bytes = settings.queue_bytes
         self._arrivals: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
-        self._frames = 0
+        self.frames = 0
+        self.taken = 0
         self._bytes = 0
         self._wake: list[Callable[[], None]] = []
         self._idle = asyncio.Event()
@@ -180,7 +181,7 @@ class Lane:
     @property
     def full(self) -> bool:
         """Whether nothing more may be taken in until something is committed."""
-        return self._frames >= self._max_frames or self._bytes >= self._max_bytes
+        return self.frames >= self._max_frames or self._bytes >= self._max_bytes
 
     async def drained(self) -> None:
         """Wait until everything that was taken in is committed."""
@@ -192,7 +193,8 @@ class Lane:
 
     def offer(self, delivery: Delivery) -> None:
         """Take in a frame. The transport must not offer more while the lane is full."""
-        self._frames += 1
+        self.frames += 1
+        self.taken += 1
         self._bytes += delivery.size
         self._idle.clear()
         self._note()
@@ -201,23 +203,21 @@ class Lane:
 
     def settled(self, delivery: Delivery) -> None:
         """A frame is committed: called by the transport from `Delivery.settled`."""
-        self._frames -= 1
+        self.frames -= 1
         self._bytes -= delivery.size
         self._note()
         seconds = (utcnow() - delivery.arrival.received_at).total_seconds()
         metrics.COMMIT_SECONDS.labels(self.name).observe(seconds)
-        if self._frames == 0:
+        if self.frames == 0:
             self._idle.set()
-        roomy = (
-            self._frames <= self._max_frames * 3 // 4 and self._bytes <= self._max_bytes * 3 // 4
-        )
+        roomy = self.frames <= self._max_frames * 3 // 4 and self._bytes <= self._max_bytes * 3 // 4
         if self._wake and roomy:
             wakes, self._wake = self._wake, []
             for wake in wakes:
                 wake()
 
     def _note(self) -> None:
-        metrics.QUEUE.labels(self.name).set(self._frames)
+        metrics.QUEUE.labels(self.name).set(self.frames)
         metrics.QUEUE_BYTES.labels(self.name).set(self._bytes)
 
     async def run(self) -> None:

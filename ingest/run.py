@@ -49,11 +49,15 @@ class IngestRunner:
             name: Lane(name, self.pipeline, self._bulk, self._alarms, settings)
             for name in ("bulk", "express", "tcp")
         }
-        self._subscriptions = [
+        self.subscriptions = [
             Subscription(settings, self.lanes["bulk"], bulk_filters()),
             Subscription(settings, self.lanes["express"], express_filters()),
         ]
-        self.tcp = TcpListener(settings, self.lanes["tcp"])
+        self.tcp = {
+            codec: TcpListener(settings, codec, port, self.lanes["tcp"])
+            for codec, port in (("setracker", settings.tcp_port), *settings.tcp_extra)
+            if port >= 0
+        }
         self._listening_since: datetime | None = None
         self._noted_at: datetime | None = None
 
@@ -72,15 +76,16 @@ class IngestRunner:
                 *(group.create_task(lane.run()) for lane in self.lanes.values()),
             ]
             await self._mend_latest()
-            if self._settings.tcp_port >= 0:
-                await self.tcp.start()
-            readers = [group.create_task(each.run()) for each in self._subscriptions]
+            for listener in self.tcp.values():
+                await listener.start()
+            readers = [group.create_task(each.run()) for each in self.subscriptions]
             await stop.wait()
-            for subscription in self._subscriptions:
+            for subscription in self.subscriptions:
                 subscription.drain()
             await self._drain()
-            await self.tcp.stop()
-            for subscription in self._subscriptions:
+            for listener in self.tcp.values():
+                await listener.stop()
+            for subscription in self.subscriptions:
                 await subscription.close()
             for task in (*readers, *writers):
                 task.cancel()
@@ -88,9 +93,9 @@ class IngestRunner:
 
     async def ready(self) -> str | None:
         """None when everything is up, else a sentence that says what is missing."""
-        for subscription, name in zip(self._subscriptions, ("bulk", "express"), strict=True):
+        for subscription in self.subscriptions:
             if not subscription.connected:
-                return f"the broker does not answer the {name} lane"
+                return f"the broker does not answer the {subscription.name} lane"
         try:
             await self._db.ping()
         except (*TRANSIENT_ERRORS, TimeoutError, OSError) as error:  # type: ignore[misc]
@@ -136,7 +141,7 @@ class IngestRunner:
         """Say since when we hear without a gap; the sweeps judge silence by it."""
         now = utcnow()
         heard = self._noted_at is not None and now - self._noted_at <= _GAP
-        if not all(subscription.connected for subscription in self._subscriptions):
+        if not all(subscription.connected for subscription in self.subscriptions):
             self._listening_since = None
             return
         if self._listening_since is None or not heard:

@@ -14,7 +14,11 @@ class IngestSettings:
     A lane holds at most `queue_frames` frames and about `queue_bytes` of memory that are received
     and not yet committed; beyond that it stops reading and the broker keeps the rest. A batch is
     written when `batch_messages` are there, when the oldest has waited for `flush_ms`, or when
-    nothing more has come for `quiet_ms`. A TCP port of -1 does not listen, 0 is any free one.
+    nothing more has come for `quiet_ms`.
+
+    `tcp_port` is for Setracker watches, `tcp_extra` are (codec, port) of further protocols. A port
+    of -1 does not listen, 0 is any free one. A connection ends after `tcp_idle_seconds` of silence
+    or `tcp_bad_frames` useless frames in a row.
     """
 
     mqtt_host: str = "127.0.0.1"
@@ -30,7 +34,7 @@ class IngestSettings:
     client_id: str = ""
     tcp_host: str = "127.0.0.1"
     tcp_port: int = 5093
-    tcp_codec: str = "setracker"
+    tcp_extra: tuple[tuple[str, int], ...] = ()
     tcp_idle_seconds: float = 900.0
     tcp_connections: int = 20_000
     tcp_connections_per_address: int = 2_000

@@ -50,9 +50,10 @@ def client_id(settings: IngestSettings, lane: str) -> str:
 
 
 class Subscription:
-    """Keeps one lane connected to the broker."""
+    """Keeps one lane connected to the broker; `connects` counts how often it was taken in."""
 
     def __init__(self, settings: IngestSettings, lane: Lane, filters: Sequence[str]) -> None:
+        self.name = lane.name
         self._lane = lane
         group = settings.mqtt_share_group
         self._filters = [f"$share/{group}/{each}" if group else each for each in filters]
@@ -69,9 +70,10 @@ class Subscription:
             session_seconds=settings.mqtt_session_seconds,
             receive_maximum=min(_LARGEST_WINDOW, settings.queue_frames),
         )
-        self._connection: Connection | None = None
         self._draining = False
+        self.connection: Connection | None = None
         self.connected = False
+        self.connects = 0
         metrics.BROKER_UP.labels(lane.name).set(0)
 
     async def run(self) -> None:
@@ -80,7 +82,7 @@ class Subscription:
         while True:
             try:
                 connection = Connection(self._link, self._versions[0], self._message)
-                self._connection = connection
+                self.connection = connection
                 await connection.open(self._filters)
             except OSError as error:
                 self._say_refused(error)
@@ -98,6 +100,7 @@ class Subscription:
 
     async def _stay(self, connection: Connection) -> None:
         self._set_connected(True)
+        self.connects += 1
         log.info("ingest.connected", lane=self._lane.name, mqtt5=connection.modern)
         try:
             while not connection.closed.done():
@@ -145,13 +148,13 @@ class Subscription:
     def drain(self) -> None:
         """Take nothing more; what was taken can still be acknowledged."""
         self._draining = True
-        if self._connection is not None:
-            self._connection.pause()
+        if self.connection is not None:
+            self.connection.pause()
 
     async def close(self) -> None:
         """Leave the broker, which keeps the session and what was not acknowledged."""
-        if self._connection is not None:
-            await self._connection.close()
+        if self.connection is not None:
+            await self.connection.close()
 
 
 def instance_name(settings: IngestSettings) -> str:

@@ -299,6 +299,10 @@ class Connection:
             if not self.closed.done():
                 self._client.ack(first.packet_id, 1)
 
+    def abort(self) -> None:
+        """Drop the connection without a word, as the end of the process would."""
+        self._end("aborted")
+
     async def close(self) -> None:
         """Say goodbye; the broker keeps the session."""
         if self.closed.done():

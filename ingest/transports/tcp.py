@@ -61,15 +61,16 @@ class _Limits:
 
 
 class TcpListener:
-    """Listens for devices of one codec."""
+    """Listens for devices of one codec. Raises ValueError for one that has no byte stream."""
 
-    def __init__(self, settings: IngestSettings, lane: Lane) -> None:
-        codec = CODECS[settings.tcp_codec]
+    def __init__(self, settings: IngestSettings, codec_name: str, port: int, lane: Lane) -> None:
+        codec = CODECS[codec_name]
         if codec.split is None:
             raise ValueError(f"codec {codec.name} does not cut a byte stream into frames")
         self._codec: Codec = codec
         self._split = codec.split
         self._settings = settings
+        self._wanted_port = port
         self._lane = lane
         self._limits = _Limits(settings.tcp_connections, settings.tcp_connections_per_address)
         self._peers: dict[asyncio.Task[None], _Peer] = {}
@@ -84,7 +85,7 @@ class TcpListener:
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
         self._server = await asyncio.start_server(
-            self._serve, self._settings.tcp_host, self._settings.tcp_port, limit=_READ
+            self._serve, self._settings.tcp_host, self._wanted_port, limit=_READ
         )
         log.info("ingest.tcp_listens", port=self.port, codec=self._codec.name)
 
