@@ -5,7 +5,7 @@ Times are shown in Asia/Shanghai; every one carries its full form as a title.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -158,41 +158,65 @@ def time_element(moment: datetime, text: str, locale: str, *, relative: bool = F
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The filters that need the language and the moment of the rendering."""
+
+    tr: Translator
+    now: Callable[[], datetime]
+
+    def when(self, moment: datetime | None) -> str:
+        if moment is None:
+            return NOTHING
+        text = when_text(moment, self.now(), self.tr)
+        return time_element(moment, text, self.tr.locale)
+
+    def ago(self, moment: datetime | None) -> str:
+        if moment is None:
+            return NOTHING
+        text = ago_text(moment, self.now(), self.tr)
+        return time_element(moment, text, self.tr.locale, relative=True)
+
+    def day(self, value: date | None) -> str:
+        if value is None:
+            return NOTHING
+        whole = value if isinstance(value, datetime) else datetime.combine(value, time(), LOCAL)
+        return _format(local(whole), _DATE, self.tr.locale)
+
+    def age(self, born: date | None) -> str:
+        return age_text(born, self.now(), self.tr)
+
+    def seconds_since(self, moment: datetime) -> float:
+        return max(0.0, (self.now() - moment).total_seconds())
+
+
+def quantity(value: float | None, unit: str, digits: int | None = None) -> str:
+    """Write a number with its unit; they do not part at the end of a line."""
+    if value is None:
+        return NOTHING
+    return Markup('<span class="quantity">{}<span class="unit">{}</span></span>').format(
+        number_text(value, digits), f"\N{NARROW NO-BREAK SPACE}{unit}"
+    )
+
+
+def iso(moment: datetime) -> str:
+    """Write a time for scripts: UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
 def make_filters(tr: Translator, now: Callable[[], datetime]) -> dict[str, Callable[..., object]]:
     """Return the template filters of one locale; `now` gives the moment of the rendering."""
-
-    def when(moment: datetime | None) -> str:
-        text = "" if moment is None else when_text(moment, now(), tr)
-        return NOTHING if moment is None else time_element(moment, text, tr.locale)
-
-    def ago(moment: datetime | None) -> str:
-        text = "" if moment is None else ago_text(moment, now(), tr)
-        return NOTHING if moment is None else time_element(moment, text, tr.locale, relative=True)
-
-    def day(value: date | None) -> str:
-        if value is None:
-            return NOTHING
-        moment = value if isinstance(value, datetime) else datetime(*value.timetuple()[:3])
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=LOCAL)
-        return _format(aware, _DATE, tr.locale)
-
-    def quantity(value: float | None, unit: str, digits: int | None = None) -> str:
-        if value is None:
-            return NOTHING
-        return Markup('<span class="quantity">{}<span class="unit">{}</span></span>').format(
-            number_text(value, digits), f"\N{NARROW NO-BREAK SPACE}{unit}"
-        )
-
+    written = _Written(tr, now)
     return {
-        "when": when,
-        "ago": ago,
-        "day": day,
+        "when": written.when,
+        "ago": written.ago,
+        "day": written.day,
+        "age": written.age,
+        "seconds_since": written.seconds_since,
         "when_text": lambda moment: when_text(moment, now(), tr),
-        "iso": lambda moment: moment.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "iso": iso,
         "duration": lambda value: duration_text(value, tr),
         "clock": clock_text,
-        "seconds_since": lambda moment: max(0.0, (now() - moment).total_seconds()),
-        "age": lambda born: age_text(born, now(), tr),
         "number": number_text,
         "quantity": quantity,
         "distance": lambda metres: distance_text(metres, tr),

@@ -19,7 +19,7 @@ CATALOG_FOLDER = Path(__file__).parent.parent / "locale"
 Key = tuple[str | None, str]
 
 
-def N_(message: str) -> str:  # noqa: N802 - the marker's usual name, which extractors look for
+def N_(message: str) -> str:
     """Mark a Chinese sentence for translation where it is written, not where it is shown."""
     return message
 
@@ -87,8 +87,13 @@ def read_catalogs(folder: Path) -> dict[Key, tuple[str, ...]]:
         with path.open("rb") as file:
             catalog = read_po(file, locale=folder.name)
         for message in catalog:
-            strings = message.string if isinstance(message.string, tuple) else (message.string,)
-            identity = message.id[0] if isinstance(message.id, tuple) else message.id
+            strings = _texts(message.string)
+            identity = _texts(message.id)[0]
             if identity and all(strings) and not message.fuzzy:
-                found.setdefault((message.context, identity), tuple(strings))
+                found.setdefault((message.context, identity), strings)
     return found
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Return the forms of a message: one, or as many as it has plurals."""
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else (str(value or ""),)

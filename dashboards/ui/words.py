@@ -127,6 +127,7 @@ DEVICE_TYPE = {
     "motion": N_("人体感应器"),
     "climate": N_("温湿度计"),
     "gateway": N_("网关"),
+    "other": N_("其他设备"),
 }
 
 CONSENT_PURPOSE = {

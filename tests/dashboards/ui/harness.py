@@ -19,7 +19,8 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 
 from dashboards.ui.assets import AssetFiles, Assets
 from dashboards.ui.environment import Pages, UiSettings
-from dashboards.ui.gallery import QueueItem, demo_data, demo_queue, gallery_routes
+from dashboards.ui.gallery import gallery_routes
+from dashboards.ui.gallery_data import QueueItem, demo_data, demo_queue
 from dashboards.ui.preferences import chosen_preferences, remember, safe_next
 from dashboards.ui.view import view_of
 from kernel.auth.model import Actor, Role
@@ -139,9 +140,14 @@ def _pages(app: FastAPI, stage: Stage, desk: Desk) -> None:
         refusal = "用户名或密码不对。" if request.query_params.get("wrong") else ""
         accounts = [("wangfang", "demo-1234", "坐席"), ("zhaolei", "demo-1234", "值班长")]
         return desk.pages.response(
-            request, "console/login.html", now=utcnow(), csrf_token="token",
-            refusal=refusal, username="wangfang" if refusal else "", accounts=accounts,
-        )  # fmt: skip
+            request,
+            "console/login.html",
+            now=utcnow(),
+            csrf_token="token",
+            refusal=refusal,
+            username="wangfang" if refusal else "",
+            accounts=accounts,
+        )
 
     @app.post("/preferences")
     async def preferences(request: Request) -> Response:

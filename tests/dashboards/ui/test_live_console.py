@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from playwright.async_api import BrowserContext, Page, expect
 
-from dashboards.ui.gallery import QueueItem
+from dashboards.ui.gallery_data import QueueItem
 from kernel.clock import utcnow
 from tests.dashboards.ui.harness import Stage, busy_queue
 from tests.dashboards.ui.watching import collect_complaints, settled
@@ -13,9 +13,15 @@ from tests.dashboards.ui.watching import collect_complaints, settled
 
 def fall(item_id: str = "n1", severity: str = "critical", kind: str = "fall") -> QueueItem:
     return QueueItem(
-        item_id, severity, kind, "open", "李秀英 82 岁", "新城区", utcnow(),
+        item_id,
+        severity,
+        kind,
+        "open",
+        "李秀英 82 岁",
+        "新城区",
+        utcnow(),
         href=f"/console/incidents/{item_id}",
-    )  # fmt: skip
+    )
 
 
 async def go(page: Page, path: str = "/console") -> None:

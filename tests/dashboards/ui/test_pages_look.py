@@ -46,9 +46,13 @@ async def open_page(
 
 @pytest.mark.parametrize(("name", "path", "size", "cookies"), LOOKS, ids=[x[0] for x in LOOKS])
 async def test_a_page_is_accessible_fits_and_obeys_the_policy(
-    name: str, path: str, size: tuple[int, int], cookies: dict[str, str],
-    chromium: Browser, stage: Stage,
-) -> None:  # fmt: skip
+    name: str,
+    path: str,
+    size: tuple[int, int],
+    cookies: dict[str, str],
+    chromium: Browser,
+    stage: Stage,
+) -> None:
     stage.queue = busy_queue()
     page = await open_page(chromium, stage, path, size, cookies)
     complaints = collect_complaints(page)
@@ -127,8 +131,10 @@ async def test_the_chart_switches_metrics_and_has_a_table(chromium: Browser, sta
     assert await chart.get_attribute("data-metric") == "blood_pressure"
     await chart.locator("summary").click()
     assert await chart.locator("thead th").all_inner_texts() == [
-        "时间", "收缩压 (mmHg)", "舒张压 (mmHg)",
-    ]  # fmt: skip
+        "时间",
+        "收缩压 (mmHg)",
+        "舒张压 (mmHg)",
+    ]
     assert await chart.locator("tbody tr").count() == 131
     assert "血压曲线" in str(await chart.locator(".chart-canvas").get_attribute("aria-label"))
     await page.context.close()

@@ -150,7 +150,7 @@ export function startAlarmFeed(): void {
     const detail = (event as CustomEvent<{ target: HTMLElement; xhr: XMLHttpRequest; shouldSwap: boolean }>).detail;
     if (detail.target.id === "queue" && !isQueue(detail.xhr)) detail.shouldSwap = false;
   });
-  document.addEventListener("htmx:afterSettle", (event) => {
+  document.addEventListener("htmx:afterSwap", (event) => {
     if ((event.target as Element).id !== "queue") return;
     markQueue();
     judgeQueue();

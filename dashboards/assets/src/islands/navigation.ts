@@ -2,7 +2,7 @@
 //
 // Answers hold `<div id="page" data-section="elders">`. After a change of page the focus goes to its
 // h1, the rail and the queue show where we are, and the title is the page's.
-import { byId } from "./dom";
+import { byId, isTyping } from "./dom";
 
 type SwapDetail = {
   xhr: XMLHttpRequest;
@@ -11,9 +11,16 @@ type SwapDetail = {
   shouldSwap: boolean;
   isError: boolean;
   selectOverride: string | null;
-  requestConfig: { boosted?: boolean; verb: string };
+  swapOverride: string;
+  requestConfig: { boosted?: boolean; verb: string; elt: HTMLElement };
 };
-type ConfigDetail = { boosted?: boolean; headers: Record<string, string>; target: HTMLElement };
+type ConfigDetail = { boosted?: boolean; headers: Record<string, string>; elt: HTMLElement };
+
+/** A plain link or form of the page. One with an hx-target of its own knows where it belongs; an
+ *  inherited one (a link inside a fragment that refreshes itself) does not count. */
+function isPageChange(element: HTMLElement, boosted: boolean | undefined): boolean {
+  return Boolean(boosted) && !element.hasAttribute("hx-target") && byId("main") !== null;
+}
 
 function markPlace(): void {
   const section = document.querySelector<HTMLElement>("#page")?.dataset["section"];
@@ -35,6 +42,8 @@ export function markQueue(): void {
 function focusHeading(): void {
   const heading = document.querySelector<HTMLElement>("#page h1");
   if (!heading || document.querySelector("#page .error-summary")) return;
+  // Who has begun to type in the search meanwhile keeps the focus there.
+  if (isTyping(document.activeElement)) return;
   heading.tabIndex = -1;
   heading.focus({ preventScroll: true });
   // Folded layout: the queue stands above the page, so the page is brought into sight.
@@ -44,7 +53,7 @@ function focusHeading(): void {
 function beforeSwap(event: Event): void {
   const detail = (event as CustomEvent<SwapDetail>).detail;
   const main = byId("main");
-  if (!main || !detail.requestConfig.boosted || detail.target !== document.body) return;
+  if (!main || !isPageChange(detail.requestConfig.elt, detail.requestConfig.boosted)) return;
   // A login page has no #page: the session is over, so the whole document goes there.
   if (!/id="page"/.test(detail.xhr.responseText)) {
     detail.shouldSwap = false;
@@ -53,6 +62,7 @@ function beforeSwap(event: Event): void {
   }
   detail.target = main;
   detail.selectOverride = "#page";
+  detail.swapOverride = "innerHTML show:window:top";
   const readable = detail.requestConfig.verb === "get" || detail.xhr.status === 422;
   if (detail.xhr.status >= 400 && readable) {
     detail.shouldSwap = true;
@@ -63,14 +73,14 @@ function beforeSwap(event: Event): void {
 export function startNavigation(): void {
   document.addEventListener("htmx:configRequest", (event) => {
     const detail = (event as CustomEvent<ConfigDetail>).detail;
-    if (detail.boosted && detail.target === document.body && byId("main")) detail.headers["HX-Target"] = "main";
+    if (isPageChange(detail.elt, detail.boosted)) detail.headers["HX-Target"] = "main";
   });
   document.addEventListener("htmx:beforeSwap", beforeSwap);
   document.addEventListener("htmx:beforeRequest", (event) => {
     if ((event as CustomEvent<ConfigDetail>).detail.boosted) document.documentElement.dataset["loading"] = "";
   });
   document.addEventListener("htmx:afterRequest", () => delete document.documentElement.dataset["loading"]);
-  document.addEventListener("htmx:afterSettle", (event) => {
+  document.addEventListener("htmx:afterSwap", (event) => {
     if ((event.target as Element).id !== "main") return;
     markPlace();
     focusHeading();

@@ -1,0 +1,75 @@
+"""The front end's packages, types and built files."""
+
+import gzip
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from dashboards.ui.assets import DIST
+from tests.dashboards.ui.harness import Stage
+
+ASSETS = DIST.parent
+
+
+def test_the_lock_names_no_host() -> None:
+    lock = json.loads((ASSETS / "package-lock.json").read_text())
+    assert [name for name, package in lock["packages"].items() if "resolved" in package] == []
+
+
+def test_the_types_are_right(project: Path, built_assets: None) -> None:
+    subprocess.run([sys.executable, project / "tools" / "assets.py", "check"], check=True)
+
+
+def test_a_second_build_finds_nothing_to_do(project: Path, built_assets: None) -> None:
+    command = [sys.executable, project / "tools" / "assets.py", "build"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "packages are up to date" in said
+    assert "dist is up to date" in said
+
+
+def test_scripts_and_styles_name_no_other_site(built_assets: None) -> None:
+    """Only namespaces, licences and links in messages may look like addresses; no CDN."""
+    harmless = (
+        "w3.org",
+        "leafletjs.com",
+        "tabler.io",
+        "github.com",
+        "getbootstrap.com",
+        "htmx.org",
+        "echarts.apache.org",
+        "bugs.webkit.org",
+    )
+    for path in [*DIST.glob("*.js"), *DIST.glob("*.css")]:
+        for host in re.findall(r"https?://([\w.-]+)", path.read_text(encoding="utf-8")):
+            assert host.endswith(harmless), f"{path.name} names {host}"
+
+
+async def test_files_are_served_small_and_for_ever(stage: Stage) -> None:
+    files = json.loads((DIST / "manifest.json").read_text())["files"]
+    async with httpx.AsyncClient(base_url=stage.url) as client:
+        plain = await client.get(
+            f"/assets/{files['console.css']}", headers={"Accept-Encoding": "identity"}
+        )
+        packed = await client.get(
+            f"/assets/{files['console.css']}", headers={"Accept-Encoding": "gzip"}
+        )
+    assert plain.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["content-type"].startswith("text/css")
+    assert packed.text == plain.text
+    assert int(packed.headers["content-length"]) < 120_000
+
+
+async def test_a_file_that_was_never_built_is_not_found(stage: Stage) -> None:
+    async with httpx.AsyncClient(base_url=stage.url) as client:
+        assert (await client.get("/assets/../manifest.py")).status_code == 404
+        assert (await client.get("/assets/console-00000000.js")).status_code == 404
+
+
+def test_packed_copies_are_the_same_file(built_assets: None) -> None:
+    for path in DIST.glob("*.gz"):
+        assert gzip.decompress(path.read_bytes()) == path.with_suffix("").read_bytes()
