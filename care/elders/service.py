@@ -294,6 +294,20 @@ async def get(
     return masked(elder)
 
 
+async def note_read(
+    tx: Tx, actor: Actor, elder_id: uuid.UUID, now: datetime, **what: str | int
+) -> None:
+    """Audit that a part of a record is read, without reading it here. Raises NotFound.
+
+    `what` says which part: `part="vitals", hours=24`.
+    """
+    require(actor, Permission.ELDER_READ)
+    division = await store.division_of(tx, elder_id)
+    if division is None or not actor.covers(division):
+        raise NotFound("there is no such elder", elder_id=str(elder_id))
+    await write_audit(tx, actor, "elder.read", elder_id, division=division, now=now, detail=what)
+
+
 async def get_for_change(
     tx: Tx, cipher: FieldCipher, actor: Actor, elder_id: uuid.UUID, now: datetime
 ) -> Elder:

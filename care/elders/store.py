@@ -295,6 +295,14 @@ async def get(tx: Tx, cipher: FieldCipher, elder_id: uuid.UUID) -> Elder | None:
     )
 
 
+async def division_of(tx: Tx, elder_id: uuid.UUID) -> str | None:
+    """Return the division code of a record, None when there is none."""
+    found: str | None = await fetch_value(
+        tx, "SELECT division_code FROM elder WHERE id = %s", (elder_id,)
+    )
+    return found
+
+
 def card_of(elder: Elder) -> ElderCard:
     """Return the part of a record that somebody who handles an incident needs."""
     return ElderCard(**{one.name: getattr(elder, one.name) for one in fields(ElderCard)})

@@ -95,6 +95,16 @@ async def get(tx: Tx, cipher: FieldCipher, actor: Actor, import_id: uuid.UUID) -
     return found
 
 
+async def export_report(
+    tx: Tx, cipher: FieldCipher, actor: Actor, import_id: uuid.UUID, now: datetime
+) -> Import:
+    """Return an import of one's own to be saved as a file, and audit it."""
+    found = await get(tx, cipher, actor, import_id)
+    rows = {"rows": len(found.report.rows)}
+    await _record(tx, actor, "elder_import.report_exported", import_id, now, rows)
+    return found
+
+
 async def recent(tx: Tx, actor: Actor) -> list[ImportLine]:
     """Return one's own latest imports."""
     return await store.of_person(tx, _who(actor))

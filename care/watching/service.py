@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 
 from care.elders import service as elders
-from care.elders.problems import raise_if
+from care.elders.problems import Problem, raise_if
 from care.elders.store import touch
 from care.watching import rules, store
 from care.watching.model import Threshold, Watch
@@ -45,6 +45,29 @@ async def set_thresholds(
         detail=detail,
     )
     return await touch(tx, elder_id, now, actor.user_id)
+
+
+async def set_watching(
+    tx: Tx,
+    actor: Actor,
+    elder_id: uuid.UUID,
+    *,
+    version: int,
+    thresholds: Sequence[Threshold],
+    watch: Watch,
+    now: datetime,
+    unreadable: Sequence[Problem] = (),
+) -> int:
+    """Set limits and watch settings at once, as one form shows them; return the new version.
+
+    `unreadable` is what the form could not read: everything that is wrong is said together.
+    """
+    problems = [*unreadable, *rules.check_thresholds(thresholds), *rules.check_watch(watch)]
+    raise_if(problems)
+    version = await set_thresholds(
+        tx, actor, elder_id, version=version, thresholds=thresholds, now=now
+    )
+    return await set_watch(tx, actor, elder_id, version=version, watch=watch, now=now)
 
 
 async def set_watch(
