@@ -1,16 +1,18 @@
 """The web application: every route of every part, and what happens when one fails."""
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from app.health import health_routes
 from app.processes import database_ready
+from app.routes import API_ROUTERS, DEMO_API_ROUTERS, PAGE_ROUTERS
 from app.settings import Settings
 from dashboards.ui.assets import AssetFiles, Assets
 from dashboards.ui.environment import Pages, UiSettings
+from dashboards.ui.gallery import gallery_routes
 from kernel.auth.web import public, wants_page, way_out
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS, Database
@@ -19,9 +21,6 @@ from kernel.live import LiveHub
 from kernel.web import WebContext
 
 log = structlog.get_logger(__name__)
-
-PAGE_ROUTERS: tuple[APIRouter, ...] = ()
-API_ROUTERS: tuple[APIRouter, ...] = ()
 
 
 def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
@@ -54,8 +53,10 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
             )
     for router in PAGE_ROUTERS:
         app.include_router(router)
-    for router in API_ROUTERS:
+    for router in (*API_ROUTERS, *(DEMO_API_ROUTERS if settings.demo else ())):
         app.include_router(router, prefix="/api")
+    if settings.demo:
+        app.include_router(gallery_routes(app.state.pages), dependencies=[Depends(public)])
     add_error_handlers(app)
     return app
 

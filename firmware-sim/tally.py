@@ -23,6 +23,7 @@ class Account:
     last_seq: int | None = None
     readings: int = 0
     alarms: int = 0
+    wills: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The account as the report shows it."""
@@ -31,6 +32,7 @@ class Account:
             "last_seq": self.last_seq,
             "readings": self.readings,
             "alarms": self.alarms,
+            "wills": self.wills,
         }
 
 
@@ -108,7 +110,6 @@ class Tally:
         self.reconnects = 0
         self.devices = 0
         self.lines = 0
-        self.wills = 0
         self.changed = asyncio.Event()  # set whenever a count moves
         self.started_ms = now_ms()
         self.all_connected_ms: int | None = None
@@ -173,7 +174,8 @@ class Tally:
         """A line is down; a reason that nobody ordered is told once."""
         self.online.discard(client_id)
         # The broker publishes one last will for each device that was cut off.
-        self.wills += why == "the line was cut"
+        if why == "the line was cut":
+            self.by_device.setdefault(client_id, Account()).wills += 1
         if why not in ("finished", "the line was cut"):
             self.notice(f"Devices lost the MQTT broker: {why}.")
 
@@ -216,7 +218,7 @@ class Tally:
             "rejected": v1.rejected + self.ledgers["zigbee2mqtt"].rejected,
             "dropped": v1.dropped + self.ledgers["zigbee2mqtt"].dropped,
             "reconnects": self.reconnects,
-            "wills": self.wills,
+            "wills": sum(account.wills for account in self.by_device.values()),
             "started_at": iso(self.started_ms),
             "ended_at": iso(ended_ms),
             "all_connected_ms": None if ready is None else ready - self.started_ms,

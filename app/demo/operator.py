@@ -36,6 +36,7 @@ class ScriptedOperator:
     password: str
     rung: list[Rung] = field(default_factory=list)
     resolved: set[str] = field(default_factory=set)
+    claimed: set[str] = field(default_factory=set)
     listening: asyncio.Event = field(default_factory=asyncio.Event)
     _todo: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     _csrf: str = ""
@@ -51,11 +52,11 @@ class ScriptedOperator:
                 group.create_task(self._work(client))
 
     async def _login(self, client: httpx.AsyncClient) -> None:
-        await client.get("/login")
+        page = await client.get("/login", headers={"Accept": "application/json"})
         form = {
             "username": self.username,
             "password": self.password,
-            "_csrf": client.cookies.get("silverline_login", ""),
+            "_csrf": page.json()["csrf_token"],
         }
         await client.post("/login", data=form, headers={"Origin": self.base_url})
         answer = await client.get("/api/session")
@@ -101,7 +102,10 @@ class ScriptedOperator:
             answer = await self._post(client, incident_id, "acknowledge", version=state["version"])
             if answer is None:
                 return
+            self.claimed.add(incident_id)
             state = answer
+        elif incident_id not in self.claimed:
+            return
         responders = await client.get(f"/api/incidents/{incident_id}/responders")
         suggested = responders.json()["items"]
         if state["severity"] == "critical" and suggested and state["status"] == "acknowledged":

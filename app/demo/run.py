@@ -108,8 +108,7 @@ async def run_headless(
             if account.role == "operator"
         ][:SEATS]
         seats = [asyncio.create_task(operator.run()) for operator in operators]
-        async with asyncio.timeout(20):
-            await asyncio.gather(*(operator.listening.wait() for operator in operators))
+        await _seats_taken(operators, seats)
         progress(f"模拟设备运行 {seconds:g} 秒 · {devices} devices publish for {seconds:g} s")
         demo.simulator.start(scenario=scenario, devices=devices, seconds=seconds)
         await _simulator_ends(demo, seconds, seats, stop)
@@ -120,6 +119,16 @@ async def run_headless(
             task.cancel()
         await asyncio.gather(*seats, *([watching] if watching else []), return_exceptions=True)
         await demo.stop()
+
+
+async def _seats_taken(operators: list[ScriptedOperator], seats: list[asyncio.Task[None]]) -> None:
+    """Wait until every operator hears the live feed; a seat that failed says why."""
+    async with asyncio.timeout(20):
+        while not all(operator.listening.is_set() for operator in operators):
+            for seat in seats:
+                if seat.done():
+                    seat.result()
+            await asyncio.sleep(0.05)
 
 
 async def _simulator_ends(

@@ -77,7 +77,7 @@ async def count(
 ) -> Tally:
     """Compare what the devices say they sent with what is stored, device by device."""
     tcp = report["tcp"]
-    published: Mapping[str, Mapping[str, int]] = {**report["by_device"], **tcp["by_device"]}
+    devices: Mapping[str, Mapping[str, int]] = {**report["by_device"], **tcp["by_device"]}
     async with db.connection() as conn:
         stored_messages: dict[str, int] = dict(
             await fetch_tuples(
@@ -89,32 +89,29 @@ async def count(
         stored_readings: dict[str, int] = dict(
             await fetch_tuples(
                 conn,
-                "SELECT d.id, count(*)"
-                " FROM (SELECT DISTINCT device_no, metric, time FROM reading) r"
-                " JOIN device d ON d.no = r.device_no GROUP BY 1",
+                "SELECT d.id, count(*) FROM reading r JOIN device d ON d.no = r.device_no"
+                " GROUP BY 1",
             )
         )
-        rows = await fetch_value(conn, "SELECT count(*) FROM reading")
         dead = await fetch_value(conn, "SELECT coalesce(sum(occurrences), 0) FROM dead_letter")
         opened = await fetch_value(conn, "SELECT count(*) FROM incident")
         resolved = await fetch_value(
             conn, "SELECT count(*) FROM incident WHERE status = 'resolved'"
         )
         times = await _latencies(conn, sent, rung)
-    lost = sum(
-        max(0, of["messages"] - stored_messages.get(device, 0))
-        + max(0, of["readings"] - stored_readings.get(device, 0))
-        for device, of in published.items()
-    )
+    # The broker publishes the last will of a device that was cut off: one message each.
+    sent_messages = {device: of["messages"] + of.get("wills", 0) for device, of in devices.items()}
+    sent_readings = {device: of["readings"] for device, of in devices.items()}
+    lost = [_missing(sent_messages, stored_messages), _missing(sent_readings, stored_readings)]
+    doubled = [_missing(stored_messages, sent_messages), _missing(stored_readings, sent_readings)]
     return Tally(
         devices=int(report["devices"]),
-        # The broker publishes the last will of a device that was cut off: one message each.
-        messages_published=sum(of["messages"] for of in published.values()) + report["wills"],
+        messages_published=sum(sent_messages.values()),
         messages_ingested=sum(stored_messages.values()),
-        readings_published=sum(of["readings"] for of in published.values()),
-        readings_stored=int(rows),
-        duplicates=int(rows) - sum(stored_readings.values()),
-        lost=lost,
+        readings_published=sum(sent_readings.values()),
+        readings_stored=sum(stored_readings.values()),
+        duplicates=sum(doubled),
+        lost=sum(lost),
         dead_letters=int(dead),
         alarms_published=int(report["alarms_published"]) + int(tcp["alarms_published"]),
         incidents_opened=int(opened),
@@ -123,6 +120,11 @@ async def count(
         storage_mode=storage_mode,
         broker=broker,
     )
+
+
+def _missing(wanted: Mapping[str, int], found: Mapping[str, int]) -> int:
+    """Return how many of what is wanted are not found, device by device."""
+    return sum(max(0, number - found.get(device, 0)) for device, number in wanted.items())
 
 
 async def _latencies(conn: Tx, sent: Sequence[SentAlarm], rung: Sequence[Rung]) -> list[float]:

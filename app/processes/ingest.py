@@ -1,17 +1,20 @@
 """Messages from the broker and the TCP listener into the database."""
 
 import asyncio
-
-from ingest.run import IngestRunner
+import gc
 
 from app import wiring
 from app.health import serve_health
 from app.processes import open_database, stop_on_signals
 from app.settings import Settings
+from ingest.run import IngestRunner
 
 
 async def run(settings: Settings) -> None:
     """Ingest until a signal; what is not committed stays with the broker."""
+    # Messages are many small objects that live for a batch: with Python's own thresholds a third of
+    # the processor goes to looking for cycles that are not there (2.5 s → 1.7 s for 150,000 rows).
+    gc.set_threshold(20_000, 20, 50)
     stop = stop_on_signals()
     async with open_database(settings) as db:
         runner = IngestRunner(

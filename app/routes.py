@@ -1,0 +1,27 @@
+"""Every router of the application, in one list: pages, and JSON under /api."""
+
+from fastapi import APIRouter
+
+from dashboards.console import live
+from dashboards.console.account import login
+from dashboards.console.account import routes as account
+from dashboards.console.elders import routes_edit as elders_edit
+from dashboards.console.elders import routes_list as elders_list
+from dashboards.console.elders import routes_page as elders_page
+from dashboards.console.users import routes as users
+from dashboards.portal import responder
+from hotline.incidents import api as incidents_api
+
+PAGE_ROUTERS: tuple[APIRouter, ...] = (
+    login.router,
+    account.router,
+    live.router,
+    elders_list.router,
+    elders_edit.router,
+    elders_page.router,
+    users.router,
+    responder.router,
+)
+API_ROUTERS: tuple[APIRouter, ...] = (account.api_router, incidents_api.router)
+# Only where the process runs in demo mode.
+DEMO_API_ROUTERS: tuple[APIRouter, ...] = ()
