@@ -56,14 +56,19 @@ class World:
     ) -> Actor:
         self._count += 1
         wanted = roles or (Role.OPERATOR,)
-        actor = Actor(
-            new_id(), username or f"user{self._count}", name, frozenset(wanted), division
-        )
+        actor = Actor(new_id(), username or f"user{self._count}", name, frozenset(wanted), division)
         async with self.db.transaction() as tx:
             await tx.execute(
                 "INSERT INTO user_account (id, username, display_name, password_hash, roles,"
                 " division, created_at) VALUES (%s, %s, %s, 'x', %s, %s, %s)",
-                (actor.user_id, actor.username, name, [r.value for r in wanted], division, self.now),
+                (
+                    actor.user_id,
+                    actor.username,
+                    name,
+                    [r.value for r in wanted],
+                    division,
+                    self.now,
+                ),
             )
         return actor
 
@@ -104,8 +109,8 @@ class World:
                 await fetch_value(
                     tx,
                     "INSERT INTO device (id, profile, state, elder_id, room, division_code,"
-                    " created_at, updated_at) VALUES (%s, 'sos_pendant', %s, %s, '卧室', %s, %s, %s)"
-                    " RETURNING no",
+                    " created_at, updated_at)"
+                    " VALUES (%s, 'sos_pendant', %s, %s, '卧室', %s, %s, %s) RETURNING no",
                     (
                         f"W-{self._count:04}",
                         "bound" if elder else "stock",
@@ -286,5 +291,3 @@ class World:
                     (incident_id, channel),
                 )
             )
-
-

@@ -73,9 +73,7 @@ async def test_the_demonstration_can_pick_up(
     carrier.script(elder.contact_phones[0], Behaviour("no_answer", ring_s=30, talk_s=0.01))
     incident = await world.claimed(operator, elder)
     async with world.db.transaction() as tx:
-        reference = str(
-            await contacts.call_contacts_in_order(tx, incident.id, operator, world.now)
-        )
+        reference = str(await contacts.call_contacts_in_order(tx, incident.id, operator, world.now))
 
     async def status_is(wanted: str) -> bool:
         return await _statuses(world, incident) == [wanted]

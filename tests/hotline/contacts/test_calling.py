@@ -23,9 +23,7 @@ async def _report(
 
 async def _chain(world: World, incident: Incident, operator: Actor) -> str:
     async with world.db.transaction() as tx:
-        return str(
-            await contacts.call_contacts_in_order(tx, incident.id, operator, world.now)
-        )
+        return str(await contacts.call_contacts_in_order(tx, incident.id, operator, world.now))
 
 
 async def test_calling_the_elder_is_an_outbox_item_without_a_number(
@@ -113,9 +111,7 @@ async def test_a_lost_report_does_not_stop_the_chain(world: World, operator: Act
     ]
 
 
-async def test_a_conversation_is_not_cut_off_by_the_deadline(
-    world: World, operator: Actor
-) -> None:
+async def test_a_conversation_is_not_cut_off_by_the_deadline(world: World, operator: Actor) -> None:
     incident = await world.claimed(operator, await world.elder(contacts=2))
     first = await _chain(world, incident, operator)
     await _report(world, first, "in_progress")
@@ -147,9 +143,7 @@ async def test_somebody_who_is_not_there_cannot_be_called(world: World, operator
     other = await world.elder("张玉梅")
     with pytest.raises(NotFound):
         async with world.db.transaction() as tx:
-            await contacts.call_contact(
-                tx, lonely.id, other.contact_ids[0], operator, world.now
-            )
+            await contacts.call_contact(tx, lonely.id, other.contact_ids[0], operator, world.now)
 
 
 async def _ring_duty(world: World) -> tuple[Incident, str]:

@@ -79,9 +79,7 @@ async def test_the_way_from_accepting_to_done_moves_the_incident(
     ]
 
 
-async def test_a_tap_that_was_lost_and_repeated_counts_once(
-    world: World, operator: Actor
-) -> None:
+async def test_a_tap_that_was_lost_and_repeated_counts_once(world: World, operator: Actor) -> None:
     incident, dispatch_id, _ = await _sent(world, operator)
     for _ in range(3):
         assert await _tap(world, dispatch_id, A.ACCEPT, version=1) is S.ACCEPTED
@@ -174,7 +172,12 @@ async def test_withdrawing_is_for_the_holder_and_texts_the_responder(
     async def withdraw(actor: Actor) -> Incident:
         async with world.db.transaction() as tx:
             return await service.withdraw(
-                tx, incident.id, incident.version, dispatch_id, actor, world.now  # type: ignore[arg-type]
+                tx,
+                incident.id,
+                incident.version,
+                dispatch_id,
+                actor,
+                world.now,  # type: ignore[arg-type]
             )
 
     with pytest.raises(Forbidden):
@@ -234,7 +237,7 @@ async def test_a_link_that_could_not_be_texted_becomes_a_call_at_once(
 async def test_notes_and_photos_come_onto_the_timeline_encrypted_and_once(
     world: World, operator: Actor
 ) -> None:
-    incident, dispatch_id, token = await _sent(world, operator)
+    incident, _, token = await _sent(world, operator)
     async with world.db.connection() as conn:
         dispatch = await service.open_link(conn, token, world.now)
     for _ in range(2):

@@ -131,9 +131,7 @@ async def test_two_workers_at_once_do_each_thing_once(world: World) -> None:
 async def test_one_spoilt_deadline_does_not_keep_the_others_waiting(world: World) -> None:
     spoilt, healthy = await world.opened(), await world.opened()
     async with world.db.transaction() as tx:
-        await tx.execute(
-            "UPDATE incident SET escalation_policy = '{}' WHERE id = %s", (spoilt.id,)
-        )
+        await tx.execute("UPDATE incident SET escalation_policy = '{}' WHERE id = %s", (spoilt.id,))
     await _run(world, 30)
     assert await _escalations(world, healthy) == [("everyone", 1, 30)]
     async with world.db.connection() as conn:

@@ -157,9 +157,7 @@ async def test_a_resolution_needs_a_reason_and_is_kept_with_it(
     incident = await world.claimed(operator)
     with pytest.raises(Invalid):
         async with world.db.transaction() as tx:
-            await service.resolve(
-                tx, incident.id, 2, Resolution.FOUNDED, "  ", operator, world.now
-            )
+            await service.resolve(tx, incident.id, 2, Resolution.FOUNDED, "  ", operator, world.now)
     closed = await _resolve(world, incident, operator)
     assert (closed.resolution, closed.resolution_reason) == (Resolution.FOUNDED, "已送医")
     assert await world.deadlines(incident.id) == []

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from devices.alarms import AlarmKind, ClearedCondition, Severity
 from hotline.incidents import service
@@ -174,16 +175,15 @@ async def test_the_position_of_the_last_alarm_stays_when_the_next_has_none(world
 
 
 async def test_the_policy_of_the_longest_division_prefix_is_copied_and_kept(world: World) -> None:
-    steps = [{"after_s": 7, "notify": "everyone"}]
     async with world.db.transaction() as tx:
         for division, seconds in (("15", 99), ("150102", 7), ("150105", 5)):
             await tx.execute(
                 "INSERT INTO escalation_policy (id, division, severity, policy, updated_at)"
-                " VALUES (gen_random_uuid(), %s, 'critical', %s::jsonb, now())",
-                (division, '{"steps": [{"after_s": %d, "notify": "everyone"}]}' % seconds),
+                " VALUES (gen_random_uuid(), %s, 'critical', %s, now())",
+                (division, Jsonb({"steps": [{"after_s": seconds, "notify": "everyone"}]})),
             )
     incident = await world.opened()
-    assert incident.escalation_policy["steps"][0]["after_s"] == steps[0]["after_s"]
+    assert incident.escalation_policy["steps"][0]["after_s"] == 7
     async with world.db.transaction() as tx:
         await tx.execute("DELETE FROM escalation_policy")
     assert (await world.incident(incident.id)).escalation_policy["steps"][0]["after_s"] == 7

@@ -8,7 +8,7 @@ from devices.alarms import AlarmKind
 from hotline.incidents import store as incidents
 from hotline.responders import rules, service
 from hotline.responders import store as responder_store
-from hotline.responders.model import Responder, Skill
+from hotline.responders.model import Responder
 from kernel.auth.model import Actor
 from kernel.errors import Invalid
 from kernel.ids import new_id

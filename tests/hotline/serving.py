@@ -1,0 +1,121 @@
+"""A real web server with the hotline's routes, and people logged in to it."""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from app.web import add_error_handlers
+from dashboards.console import live
+from dashboards.portal import responder
+from dashboards.ui.assets import AssetFiles, Assets
+from dashboards.ui.environment import Pages, UiSettings
+from hotline.carrier import api as carrier_api
+from hotline.incidents import api
+from kernel.auth import service, store, web
+from kernel.auth.model import Actor, Role, Session
+from kernel.clock import utcnow
+from kernel.live import LiveHub
+from kernel.web import WebContext
+from tests.hotline.world import World
+
+
+class Server(uvicorn.Server):
+    """uvicorn inside of a test: it leaves the signals alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+@dataclass
+class Site:
+    """The server's address, its feed, and how it is stopped."""
+
+    url: str
+    hub: LiveHub
+    server: uvicorn.Server
+    task: asyncio.Task[None]
+    world: World
+    clients: list[httpx.AsyncClient] = field(default_factory=list)
+
+    async def login(
+        self, name: str = "王芳", *roles: Role, division: str = "1501"
+    ) -> tuple[httpx.AsyncClient, Actor]:
+        """Make an account with a session, and return a client with its cookie and CSRF token."""
+        token, now = secrets.token_urlsafe(32), utcnow()
+        actor = await self.world.user(name, *roles, division=division)
+        session = Session(
+            actor=actor, token_hash=service.token_hash(token), csrf_token=secrets.token_urlsafe(32),
+            must_change_password=False, created_at=now, last_seen_at=now,
+            expires_at=now + service.ABSOLUTE_LIMIT,
+        )  # fmt: skip
+        assert actor.user_id
+        async with self.world.db.transaction() as tx:
+            await store.insert_session(tx, actor.user_id, session, "127.0.0.1", "test")
+        client = self.client()
+        client.cookies.set(web.COOKIE, token)
+        client.headers["X-CSRF-Token"] = session.csrf_token
+        return client, actor
+
+    def client(self, **headers: str) -> httpx.AsyncClient:
+        """Return a client of nobody."""
+        made = httpx.AsyncClient(
+            base_url=self.url, timeout=20, trust_env=False,
+            headers={"Accept": "application/json"} | headers,
+        )  # fmt: skip
+        self.clients.append(made)
+        return made
+
+    async def stop(self) -> None:
+        """Stop as a process does: the feed first, then the server."""
+        self.hub.close()
+        self.server.should_exit = True
+        await self.task
+
+
+@asynccontextmanager
+async def serving(world: World, *, demo: bool = False) -> AsyncIterator[Site]:
+    """Serve on a free port until the end of the block."""
+    hub = LiveHub(world.db)
+    await hub.start()
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    app.state.context = WebContext(
+        db=world.db, cipher=world.cipher, hub=hub, public_url=url, secure_cookies=False, demo=demo
+    )
+    app.state.pages = Pages(UiSettings(), Assets())
+    app.mount("/assets", AssetFiles())
+    app.include_router(live.router)
+    app.include_router(responder.router)
+    app.include_router(api.router, prefix="/api")
+    app.include_router(carrier_api.router, prefix="/api")
+    add_error_handlers(app)
+    config = uvicorn.Config(
+        app, port=port, log_config=None, lifespan="off", timeout_graceful_shutdown=5
+    )
+    server = Server(config)
+    task = asyncio.create_task(server.serve())
+    site = Site(url, hub, server, task, world)
+    try:
+        async with asyncio.timeout(10):
+            while not server.started:
+                await asyncio.sleep(0.01)
+            await hub.listening.wait()
+        yield site
+    finally:
+        for client in site.clients:
+            await client.aclose()
+        if not task.done():
+            await site.stop()
+        await hub.stop()
