@@ -1,6 +1,7 @@
 """`silverline demo`: with a person in front of it, or headless with a scripted operator."""
 
 import asyncio
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from app.stack import Stack, StackSettings
 from ingest.telemetry.modes import ensure_storage, probe
 from kernel.clock import utcnow
 from kernel.crypto import FieldCipher, parse_master_key
-from kernel.db import Database, fetch_value
+from kernel.db import TRANSIENT_ERRORS, Database, fetch_value
 
 Progress = Callable[[str], None]
 SEATS = 2
@@ -78,14 +79,39 @@ async def run_with_a_person(
     """Run until Ctrl-C."""
     stop = stop_on_signals()
     demo = Demo(settings, devices, progress)
+    asking: asyncio.Task[None] | None = None
     try:
         await demo.start()
-        demo.simulator.start(scenario=scenario, devices=devices, seconds=None)
+        demo.simulator.start(scenario=scenario, devices=devices, seconds=None, control=True)
+        asking = asyncio.create_task(_listen_for_wishes(demo))
         ready(demo)
         await demo.stack.watch(stop)
     finally:
+        if asking is not None:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
         progress("正在停止 · stopping")
         await demo.stop()
+
+
+async def _listen_for_wishes(demo: Demo) -> None:
+    """Pass on what the console's demonstration buttons wish for: 模拟一次跌倒.
+
+    The button must go the way of a real alarm, so the web process asks for it by NOTIFY and a
+    simulated device publishes it.
+    """
+    db = await Database.open(demo.stack.database_url, max_size=2)
+    try:
+        while True:
+            try:
+                async with db.dedicated() as conn:
+                    await conn.execute("LISTEN demo")
+                    async for notice in conn.notifies():
+                        demo.simulator.ask(str(json.loads(notice.payload).get("kind", "")))
+            except TRANSIENT_ERRORS:
+                await asyncio.sleep(1.0)
+    finally:
+        await db.close()
 
 
 async def run_headless(

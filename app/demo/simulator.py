@@ -1,6 +1,7 @@
 """Runs `firmware-sim` as a child: it knows us only by the wire."""
 
 import json
+import secrets
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,14 @@ from typing import Any
 
 from app.embedded.children import EmbeddedError, spawn
 
+# Which devices a person may ask for an alarm in the demonstration.
+_ABLE = {
+    "fall": ("watch", "fall_detector"),
+    "sos": ("pendant", "watch"),
+    "smoke": ("smoke",),
+    "gas": ("gas",),
+    "water_leak": ("leak",),
+}
 FIRMWARE_SIM = Path(__file__).parent.parent.parent / "firmware-sim"
 
 
@@ -35,8 +44,16 @@ class Simulator:
         self._mqtt_port, self._watch_port = mqtt_port, watch_port
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, scenario: str, devices: int, seconds: float | None, seed: int = 1) -> None:
-        """Begin to publish. Raises EmbeddedError when this checkout has no simulator."""
+    def start(
+        self,
+        *,
+        scenario: str,
+        devices: int,
+        seconds: float | None,
+        seed: int = 1,
+        control: bool = False,
+    ) -> None:
+        """Begin to publish; with `control`, `ask` works. Raises EmbeddedError without simulator."""
         if not FIRMWARE_SIM.is_dir():
             raise EmbeddedError(
                 "firmware-sim is missing: the demonstration needs the whole checkout"
@@ -51,7 +68,23 @@ class Simulator:
         ]  # fmt: skip
         if seconds is not None:
             command += ["--seconds", str(seconds)]
-        self.process = spawn(command, log=subprocess.DEVNULL)
+        if control:
+            command.append("--control")
+        self.process = spawn(command, log=subprocess.DEVNULL, talk=control)
+
+    def ask(self, kind: str) -> str | None:
+        """Let some device raise an alarm of the kind; return its id, None when none can."""
+        able = [
+            entry["device_id"]
+            for entry in json.loads(self._credentials.read_text("utf-8"))
+            if entry["type"] in _ABLE.get(kind, ())
+        ]
+        if not able or self.process is None or self.process.stdin is None:
+            return None
+        device_id: str = secrets.choice(able)
+        self.process.stdin.write(f"alarm {device_id} {kind}\n".encode())
+        self.process.stdin.flush()
+        return device_id
 
     def alarms(self) -> list[SentAlarm]:
         """Return the active alarms that were sent until now."""

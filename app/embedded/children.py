@@ -86,13 +86,17 @@ def spawn(
     log: IO[bytes] | int | None = None,
     env: Mapping[str, str] | None = None,
     drop_root: bool = False,
+    talk: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own, so that Ctrl-C reaches the supervisor only."""
+    """Start a child in a session of its own, so that Ctrl-C reaches the supervisor only.
+
+    With `talk` its standard input is a pipe to us, else nothing.
+    """
     return subprocess.Popen(
         as_service_user(command) if drop_root else list(command),
         stdout=log,
         stderr=subprocess.STDOUT if log is not None else None,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if talk else subprocess.DEVNULL,
         env=dict(env) if env is not None else None,
         start_new_session=True,
         # Only prctl runs between fork and exec: nothing there takes a lock.
