@@ -37,12 +37,14 @@ async def test_back_returns_to_the_page_before(tab: Page, stage: Stage) -> None:
     await tab.evaluate("window.marker = 1")
     await tab.click("#queue-q2")
     await expect(tab.locator("h1")).to_contain_text("巴特尔")
+    await expect(tab).to_have_url(f"{stage.url}/console/incidents/q2")
     await tab.go_back()
+    await expect(tab).to_have_url(f"{stage.url}/console")
     await expect(tab.locator("h1")).to_have_text("警情")
     assert await tab.locator("#main #main, #page #page").count() == 0
     await tab.go_forward()
     await expect(tab.locator("h1")).to_contain_text("巴特尔")
-    assert await tab.get_attribute("#queue-q2", "aria-current") == "true"
+    await expect(tab.locator("#queue-q2")).to_have_attribute("aria-current", "true")
     assert await tab.evaluate("window.marker") == 1
     # Pages hold personal data: none is kept in the browser for going back.
     assert await tab.evaluate("sessionStorage.getItem('htmx-history-cache')") is None
