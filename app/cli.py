@@ -165,16 +165,12 @@ def audit_verify() -> None:
 def main() -> None:
     """Entry point of `silverline`."""
     try:
-        app(standalone_mode=False)
+        app()
     except DomainError as error:
         err.print(f"[red]silverline:[/] {error.message}", highlight=False)
         for field, text in getattr(error, "fields", {}).items():
             err.print(f"  {field}: {text}", highlight=False)
         sys.exit(2)
-    except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,135 @@
+"""The command line as an administrator meets it: sentences and exit codes, never a trace."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.embedded.postgres import EmbeddedPostgres
+from kernel.crypto import new_master_key
+
+
+def silverline(*words: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SILVERLINE_")} | settings
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *words],
+        env=env,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+@pytest.fixture
+def installed(pg_server: EmbeddedPostgres) -> dict[str, str]:
+    """The environment of an installation whose database is empty."""
+    name = f"cli_{os.getpid()}_{os.urandom(3).hex()}"
+    return {
+        "SILVERLINE_DATABASE__URL": pg_server.ensure_database(name),
+        "SILVERLINE_MASTER_KEY": new_master_key(),
+        "SILVERLINE_MQTT__PORT": "9",
+    }
+
+
+@pytest.mark.parametrize("name", ["web", "migrate"])
+def test_without_settings_a_process_refuses_with_a_sentence(name: str) -> None:
+    result = silverline(name)
+    assert result.returncode == 2
+    assert "SILVERLINE_DATABASE__URL is not set" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_option_is_a_sentence_too() -> None:
+    result = silverline("migrate", "--sideways")
+    assert result.returncode == 2
+    assert "--sideways" in result.stderr
+
+
+def test_a_wrong_setting_is_named() -> None:
+    result = silverline("migrate", SILVERLINE_WEB__PORT="many")
+    assert result.returncode == 2
+    assert "SILVERLINE_WEB__PORT" in result.stderr
+
+
+def test_a_secret_is_never_in_the_complaint() -> None:
+    result = silverline("migrate", SILVERLINE_MASTER_KEY="hunter2", SILVERLINE_DATABASE__URL="x=y")
+    assert result.returncode != 0
+    assert "hunter2" not in result.stderr + result.stdout
+
+
+def test_migrate_user_add_and_audit_verify(installed: dict[str, str]) -> None:
+    first = silverline("migrate", **installed)
+    assert first.returncode == 0, first.stderr
+    assert "0001_kernel.sql" in first.stdout
+    assert "nothing to apply" in silverline("migrate", **installed).stdout
+
+    words = (
+        "user",
+        "add",
+        "wangfang",
+        "--name",
+        "王芳",
+        "--role",
+        "operator",
+        "--division",
+        "1501",
+    )
+    added = silverline(*words, **installed)
+    assert added.returncode == 0, added.stderr
+    assert "First password" in added.stdout
+    again = silverline(*words, **installed)
+    assert again.returncode == 2
+    assert "Traceback" not in again.stderr
+
+    verified = silverline("audit", "verify", **installed)
+    assert verified.returncode == 0
+    assert "intact" in verified.stdout
+
+
+def test_an_unknown_role_is_answered_with_the_known_ones(installed: dict[str, str]) -> None:
+    silverline("migrate", **installed)
+    result = silverline("user", "add", "x", "--name", "X", "--role", "emperor", **installed)
+    assert result.returncode == 2
+    assert "subsidy_officer" in result.stderr
+
+
+def test_doctor_finds_what_is_missing_and_says_how_to_mend_it(installed: dict[str, str]) -> None:
+    before = silverline("doctor", **installed)
+    assert before.returncode == 1
+    assert "run `silverline migrate`" in before.stdout
+    assert "MQTT broker" in before.stdout
+    silverline("migrate", **installed)
+    after = silverline("doctor", **installed)
+    assert "there is no administrator" in after.stdout
+    assert "up to date" in after.stdout
+    assert "intact" in after.stdout
+
+
+def test_doctor_without_settings_says_that_up_needs_none() -> None:
+    result = silverline("doctor")
+    assert "`silverline up` and `silverline demo` need none of this" in " ".join(
+        result.stdout.split()
+    )
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(240)
+def test_the_headless_demonstration_loses_nothing_and_leaves_nothing_open(tmp_path: Path) -> None:
+    result = silverline(
+        "demo", "--headless", "--seconds", "8", "--devices", "60", "--json",
+        "--data-dir", str(tmp_path),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    tally = json.loads(result.stdout.strip().splitlines()[-1])
+    assert tally["devices"] == 60
+    assert tally["lost"] == tally["duplicates"] == tally["dead_letters"] == 0
+    assert tally["messages_published"] == tally["messages_ingested"] > 100
+    assert tally["readings_published"] == tally["readings_stored"] > 100
+    assert tally["incidents_opened"] == tally["incidents_resolved"] > 5
+    assert tally["alarm_to_operator_ms"]["p99"] > 0
+    assert tally["storage_mode"] == "plain"
