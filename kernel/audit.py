@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 from kernel.auth.model import Actor
-from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_value
+from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples, fetch_value
 
 GENESIS = bytes(32)
 BATCH = 2000
@@ -349,5 +349,19 @@ async def export(tx: Tx, filters: AuditFilters) -> AsyncIterator[AuditEntry]:
 
 async def actions(tx: Tx) -> list[str]:
     """Return the different actions in the log, for the filter of the search page."""
-    rows = await (await tx.execute("SELECT DISTINCT action FROM audit_log ORDER BY 1")).fetchall()
-    return [row[0] for row in rows]
+    # Jumps from value to value in the index: DISTINCT would read all of it.
+    return [
+        row[0]
+        for row in await fetch_tuples(
+            tx,
+            """
+            WITH RECURSIVE found AS (
+                (SELECT action FROM audit_log ORDER BY action LIMIT 1)
+                UNION ALL
+                SELECT (SELECT action FROM audit_log WHERE action > found.action
+                        ORDER BY action LIMIT 1)
+                FROM found WHERE found.action IS NOT NULL)
+            SELECT action FROM found WHERE action IS NOT NULL
+            """,
+        )
+    ]

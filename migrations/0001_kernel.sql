@@ -74,7 +74,7 @@ CREATE TABLE audit_log (
     at            timestamptz NOT NULL,
     actor_id      uuid,
     actor_name    text NOT NULL,
-    action        text NOT NULL,
+    action        text COLLATE "C" NOT NULL,
     subject_type  text NOT NULL,
     subject_id    text NOT NULL,
     division      text NOT NULL DEFAULT '',
@@ -84,7 +84,7 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_subject ON audit_log (subject_type, subject_id, seq DESC);
 CREATE INDEX audit_log_actor ON audit_log (actor_id, seq DESC);
-CREATE INDEX audit_log_action ON audit_log (action text_pattern_ops, seq DESC);
+CREATE INDEX audit_log_action ON audit_log (action, seq DESC);
 CREATE INDEX audit_log_at ON audit_log (at);
 CREATE TABLE audit_head (
     only_row  boolean PRIMARY KEY DEFAULT true CHECK (only_row),

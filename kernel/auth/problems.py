@@ -18,6 +18,7 @@ SENTENCES: Mapping[str, str] = {
     "disable_self": "Nobody disables their own account.",
     "division_prefix": "A division is the digits of a province, city, county, township or village.",
     "division_unknown": "There is no such division.",
+    "division_ambiguous": "Several divisions have this name; enter the code.",
     "division_outside": "This division is outside of your area.",
     "choice_unknown": "This is none of the choices.",
     "password_short": "A password has at least 10 characters.",

@@ -157,9 +157,21 @@ async def _find(db: Database, key: bytes, now: datetime) -> Session | None:
     return session
 
 
-async def sessions_of(tx: Tx, user: User, now: datetime) -> list[store.SessionLine]:
-    """Return the sessions of an account that hold now, the latest used first."""
-    return list(await store.list_sessions(tx, user.id, now, now - IDLE_LIMIT))
+async def sessions_of(tx: Tx, person: User | Actor, now: datetime) -> list[store.SessionLine]:
+    """Return the sessions of a person that hold now, the latest used first."""
+    user_id = person.id if isinstance(person, User) else person.user_id
+    if user_id is None:
+        return []
+    return list(await store.list_sessions(tx, user_id, now, now - IDLE_LIMIT))
+
+
+async def end_other_sessions(tx: Tx, session: Session, now: datetime) -> int:
+    """Log out everywhere but here; return how many sessions that were."""
+    if session.actor.user_id is None:
+        return 0
+    ended = await store.delete_sessions(tx, session.actor.user_id, keep=session.token_hash)
+    await _audit(tx, session.actor, "login.ended_elsewhere", now, sessions=ended)
+    return ended
 
 
 async def logout(tx: Tx, session: Session, now: datetime) -> None:

@@ -197,9 +197,16 @@ def way_out(request: Request, error: DomainError) -> Response | None:
         target = PASSWORD_PATH
     else:
         return None
+    return leave_to(request, target, error.status)
+
+
+def leave_to(request: Request, target: str, status: int = 204) -> Response:
+    """Move the whole page: by a redirect, or for htmx by its header (with `status`).
+
+    A plain redirect would put the login page into the fragment that asked.
+    """
     if request.headers.get("HX-Request") == "true":
-        # A redirect would put the login page into the fragment; this moves the whole page.
-        return Response(status_code=error.status, headers={"HX-Redirect": target})
+        return Response(status_code=status, headers={"HX-Redirect": target})
     return RedirectResponse(target, HTTPStatus.SEE_OTHER)
 
 

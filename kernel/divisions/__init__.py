@@ -17,6 +17,7 @@ from kernel.divisions.service import (
     load_divisions,
     path_name,
     path_names,
+    scope_name,
     search,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "parent",
     "path_name",
     "path_names",
+    "scope_name",
     "search",
     "significant_prefix",
 ]

@@ -47,6 +47,11 @@ async def path_name(tx: Tx, code: str) -> str:
     return (await path_names(tx, [code]))[code]
 
 
+async def scope_name(tx: Tx, prefix: str) -> str:
+    """Return the full name of what a person may see, "" for the whole country."""
+    return await path_name(tx, codes.pad(prefix)) if prefix else ""
+
+
 async def path_names(tx: Tx, wanted: Collection[str]) -> dict[str, str]:
     """Return the full name of each code, by one query."""
     paths = {code: (*codes.ancestors(code), code) for code in wanted}

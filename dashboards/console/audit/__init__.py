@@ -1,0 +1,1 @@
+"""The audit log: search, verify, export. For the auditor."""

@@ -1,0 +1,166 @@
+"""The audit log's page: search, state of the chain, export."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response, StreamingResponse
+
+from dashboards.console.audit import words
+from dashboards.console.audit.export import csv_lines
+from dashboards.console.show import show, words_of
+from dashboards.ui.filters import LOCAL
+from dashboards.ui.listing import Listing
+from kernel import audit, divisions
+from kernel.audit import AuditEntry, AuditFilters, VerifyResult
+from kernel.auth.model import Actor, Permission
+from kernel.auth.web import requires
+from kernel.web import WebContext, get_context, get_now
+
+PATH = "/console/audit"
+# Checked each time the page is shown, in about 10 ms; the whole chain by the button.
+RECENT = 1000
+FILTERS = ("q", "action", "subject", "from", "to")
+router = APIRouter(prefix=PATH)
+Context = Annotated[WebContext, Depends(get_context)]
+Now = Annotated[datetime, Depends(get_now)]
+Auditor = Annotated[Actor, Depends(requires(Permission.AUDIT_READ))]
+
+
+def read_filters(actor: Actor, wanted: Mapping[str, str]) -> AuditFilters:
+    """Return what the URL asks for, within the auditor's division; days are those in China."""
+    until = _day(wanted.get("to", ""))
+    return AuditFilters(
+        scope=actor.division,
+        action=wanted.get("action", ""),
+        subject_type=wanted.get("subject", ""),
+        text=wanted.get("q", ""),
+        since=_day(wanted.get("from", "")),
+        until=until + timedelta(days=1) if until else None,
+    )
+
+
+def _day(text: str) -> datetime | None:
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), LOCAL).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+@router.get("")
+async def audit_page(request: Request, ctx: Context, now: Now, actor: Auditor) -> Response:
+    """Search the log; the newest part of the chain is checked on the way."""
+    async with ctx.db.connection() as conn:
+        recent = await audit.verify(conn, last=RECENT)
+    return await _page(request, ctx, now, actor, recent, whole=False)
+
+
+@router.post("/verify")
+async def verify_all(request: Request, ctx: Context, now: Now, actor: Auditor) -> Response:
+    """Check the whole chain and write down that it was done."""
+    async with ctx.db.connection() as conn:
+        result = await audit.verify(conn)
+    async with ctx.db.transaction() as tx:
+        await audit.record(
+            tx,
+            actor=actor,
+            action="audit.verified",
+            subject_type="audit",
+            subject_id="",
+            division=actor.division,
+            detail={"ok": result.ok, "checked": result.checked, "broken": result.broken_seq},
+            now=now,
+        )
+    return await _page(request, ctx, now, actor, result, whole=True)
+
+
+async def _page(
+    request: Request,
+    ctx: WebContext,
+    now: datetime,
+    actor: Actor,
+    result: VerifyResult,
+    *,
+    whole: bool,
+) -> Response:
+    listing = Listing.from_query(PATH, request.query_params, sorts=("-seq",), filters=FILTERS)
+    filters = read_filters(actor, listing.filters)
+    async with ctx.db.connection() as conn:
+        found = await audit.search(conn, filters, listing.page, per_page=listing.per_page)
+        listing = listing.of(found.total)
+        if found.total and not found.entries:
+            found = await audit.search(conn, filters, listing.page, per_page=listing.per_page)
+        known = await audit.actions(conn)
+        codes = {_code(entry) for entry in found.entries} - {""}
+        places = await divisions.path_names(conn, codes)
+    tr = words_of(request, now)
+    return show(
+        request,
+        "console/audit/log.html",
+        now,
+        listing=listing,
+        rows=found.entries,
+        result=result,
+        whole=whole,
+        finding=words.finding(result, tr),
+        actions=[(code, words.label(words.ACTIONS, code, tr)) for code in known],
+        subjects=[(code, tr.gettext(text)) for code, text in words.SUBJECTS.items()],
+        action_label=lambda code: words.label(words.ACTIONS, code, tr),
+        subject_label=lambda code: words.label(words.SUBJECTS, code, tr),
+        subject_page=_subject_page,
+        place=lambda entry: places.get(_code(entry), ""),
+        facts=_facts,
+        export_url=listing.url(page=None).replace(PATH, f"{PATH}/export.csv", 1),
+    )
+
+
+def _code(entry: AuditEntry) -> str:
+    division = entry.division
+    if divisions.is_code(division):
+        return division
+    return divisions.pad(division) if division and divisions.is_prefix(division) else ""
+
+
+def _subject_page(entry: AuditEntry) -> str:
+    base = words.PAGES.get(entry.subject_type, "")
+    return f"{base}{entry.subject_id}" if base and entry.subject_id else ""
+
+
+def _facts(entry: AuditEntry) -> list[tuple[str, str]]:
+    """Return the detail as name and value, the values as short text."""
+    return [(name, _plain(value)) for name, value in entry.facts.items()]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(_plain(one) for one in value)
+    return "" if value is None else str(value)
+
+
+@router.get("/export.csv")
+async def export(request: Request, ctx: Context, now: Now, actor: Auditor) -> Response:
+    """Send everything that the filters find as CSV; that it was taken is in the log itself."""
+    wanted = {name: request.query_params.get(name, "").strip() for name in FILTERS}
+    filters = read_filters(actor, wanted)
+    async with ctx.db.transaction() as tx:
+        await audit.record(
+            tx,
+            actor=actor,
+            action="audit.exported",
+            subject_type="audit",
+            subject_id="",
+            division=actor.division,
+            detail={name: value for name, value in wanted.items() if value and name != "q"},
+            now=now,
+        )
+    name = f"audit-{now.astimezone(LOCAL):%Y%m%d-%H%M}.csv"
+    return StreamingResponse(
+        csv_lines(ctx.db, filters),
+        media_type="text/csv; charset=utf-8",
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )

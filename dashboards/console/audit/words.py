@@ -1,0 +1,74 @@
+"""Labels for what the audit log holds; a code without a label is shown as it is."""
+
+from collections.abc import Mapping
+
+from dashboards.ui.i18n import N_, Translator
+from kernel.audit import VerifyResult
+
+ACTIONS: Mapping[str, str] = {
+    "login.succeeded": N_("登录"),
+    "login.failed": N_("登录失败"),
+    "login.ended": N_("退出登录"),
+    "login.ended_elsewhere": N_("退出其他地方的登录"),
+    "password.changed": N_("修改密码"),
+    "duty.started": N_("上岗"),
+    "duty.ended": N_("下班"),
+    "user.created": N_("新建账号"),
+    "user.edited": N_("修改账号"),
+    "user.disabled": N_("停用账号"),
+    "user.password_reset": N_("重置密码"),
+    "user.unlocked": N_("解除锁定"),
+    "user.logged_out": N_("强制退出登录"),
+    "elder.created": N_("新建老人"),
+    "elder.changed": N_("修改老人"),
+    "elder.read": N_("查看老人"),
+    "elder.revealed": N_("显示隐藏内容"),
+    "elder.archived": N_("归档老人"),
+    "elder.restored": N_("恢复老人"),
+    "elder.note_added": N_("添加备注"),
+    "incident.read": N_("查看警情"),
+    "device.registered": N_("登记设备"),
+    "audit.exported": N_("导出审计"),
+    "audit.verified": N_("核对审计"),
+}
+SUBJECTS: Mapping[str, str] = {
+    "user": N_("账号"),
+    "elder": N_("老人"),
+    "elder_import": N_("老人导入"),
+    "incident": N_("警情"),
+    "device": N_("设备"),
+    "dead_letter": N_("未解码消息"),
+    "audit": N_("审计"),
+}
+# Where the subject's page is, for those whose id is its address.
+PAGES: Mapping[str, str] = {
+    "user": "/console/staff/",
+    "elder": "/console/elders/",
+    "incident": "/console/incidents/",
+}
+REASONS: Mapping[str, str] = {
+    "the head was removed": N_("链头被删除"),
+    "an entry was removed": N_("有记录被删除"),
+    "the entry does not follow the one before it": N_("记录与前一条不相接"),
+    "the entry was edited or inserted": N_("记录被修改或插入"),
+    "the log was rewritten since the head was noted": N_("日志被整体改写"),
+    "the end of the log was cut off": N_("日志末尾被截断"),
+    "the head does not fit the last entry": N_("链头与最后一条不符"),
+    "an entry was inserted behind the head": N_("链头之后被插入记录"),
+    "the log is shorter than the noted head": N_("日志比留存的链头短"),
+}
+
+
+def label(words: Mapping[str, str], code: str, tr: Translator) -> str:
+    """Return the label of a code, or the code."""
+    return tr.gettext(words[code]) if code in words else code
+
+
+def finding(result: VerifyResult, tr: Translator) -> str:
+    """Return what a check of the chain found, in one sentence."""
+    if result.ok:
+        return tr.gettext(N_("链完整，已核对 %(count)s 条。")) % {"count": f"{result.checked:,}"}
+    return tr.gettext(N_("链从第 %(seq)s 条起不可信：%(reason)s。")) % {
+        "seq": f"{result.broken_seq:,}",
+        "reason": label(REASONS, result.reason, tr),
+    }
