@@ -28,6 +28,10 @@ _VERSIONS = {
     "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
 }
 _LARGEST_WINDOW = 65_535
+_ANSWER_SECONDS = {True: 10.0, False: 3.0}
+"""How long to wait for an answer to CONNECT, with a version that the broker is known to speak."""
+_MISSES = 3
+"""Failures after which a version that was spoken before is doubted: the broker was replaced."""
 
 
 def bulk_filters() -> list[str]:
@@ -50,7 +54,7 @@ def client_id(settings: IngestSettings, lane: str) -> str:
 
 
 class Subscription:
-    """Keeps one lane connected to the broker; `connects` counts how often it was taken in."""
+    """Keeps one lane connected to the broker; `attempts` and `connects` count."""
 
     def __init__(self, settings: IngestSettings, lane: Lane, filters: Sequence[str]) -> None:
         self.name = lane.name
@@ -70,33 +74,42 @@ class Subscription:
             session_seconds=settings.mqtt_session_seconds,
             receive_maximum=min(_LARGEST_WINDOW, settings.queue_frames),
         )
+        self._proven = len(self._versions) == 1
+        self._misses = 0
         self._draining = False
         self.connection: Connection | None = None
         self.connected = False
         self.connects = 0
+        self.attempts = 0
         metrics.BROKER_UP.labels(lane.name).set(0)
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
         pause = _PAUSES[0]
         while True:
+            self.attempts += 1
             try:
                 connection = Connection(self._link, self._versions[0], self._message)
                 self.connection = connection
-                await connection.open(self._filters)
+                await connection.open(self._filters, _ANSWER_SECONDS[self._proven])
             except OSError as error:
                 self._say_refused(error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - a delay
                 pause = min(_PAUSES[1], pause * 2)
                 continue
             pause = _PAUSES[0]
+            self._proven, self._misses = True, 0
             await self._stay(connection)
 
     def _say_refused(self, error: OSError) -> None:
         log.warning("ingest.broker_away", lane=self._lane.name, error=str(error))
-        if isinstance(error, Refused) and error.other_version:
-            # Some brokers say that they do not know MQTT 5, others only hang up.
+        if not isinstance(error, Refused) or not error.other_version:
+            return
+        # Some brokers say that they do not know MQTT 5, others hang up or say nothing at all.
+        self._misses += 1
+        if not self._proven or self._misses >= _MISSES:
             self._versions.append(self._versions.pop(0))
+            self._misses = 0
 
     async def _stay(self, connection: Connection) -> None:
         self._set_connected(True)

@@ -28,7 +28,6 @@ MAX_PACKET = 1024 * 1024
 """Larger messages are not sent to us by an MQTT 5 broker: nothing that we decode is near it."""
 _READS = 100
 """Packets read before the event loop gets its turn."""
-_CONNACK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +120,14 @@ class Connection:
         client.on_socket_close = self._socket_closing
         return client
 
-    async def open(self, filters: Sequence[str]) -> None:
-        """Connect, subscribe with QoS 1 and begin to read. Raises OSError, Refused."""
+    async def open(self, filters: Sequence[str], seconds: float) -> None:
+        """Connect, subscribe with QoS 1 and begin to read. Raises OSError, Refused.
+
+        A broker that has not answered after some seconds may be waiting for the rest of a packet
+        whose version it does not know.
+        """
         try:
-            async with asyncio.timeout(_CONNACK_SECONDS):
+            async with asyncio.timeout(seconds):
                 await asyncio.to_thread(self._connect)
                 self._watch()
                 await self._accepted
@@ -132,7 +135,7 @@ class Connection:
                 await self._subscribed
         except TimeoutError as error:
             self._end("no answer")
-            raise ConnectionError("the broker does not answer") from error
+            raise Refused("the broker does not answer", other_version=True) from error
         except BaseException:
             self._end("refused")
             raise

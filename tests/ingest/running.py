@@ -10,6 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client import REGISTRY
 
 from ingest.run import IngestRunner, IngestSettings
+from ingest.transports.mqtt import Subscription
 from kernel.db import Database
 from tests.ingest.home import Witness, until
 
@@ -20,6 +21,10 @@ class Running:
     def __init__(self, runner: IngestRunner, task: "asyncio.Task[None]") -> None:
         self.runner = runner
         self._task = task
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        return self.runner.subscriptions
 
     async def connected(self) -> None:
         async def up() -> bool:
