@@ -54,22 +54,26 @@ async def events(
     async with hub.subscribe(division) as queue:
         # Subscribed before this is sent: nothing falls between the page and the feed.
         yield RETRY + frame(LiveEvent(RESYNC))
-        beats = 0
+        loop = asyncio.get_running_loop()
+        beats, next_beat = 0, loop.time() + beat_seconds
         while not hub.closing:
             try:
-                async with asyncio.timeout(beat_seconds):
+                async with asyncio.timeout_at(next_beat):
                     event = await queue.get()
             except TimeoutError:
-                beats += 1
+                event = None
+            if event is not None and event.event == CLOSING:
+                return
+            if event is not None:
+                yield frame(event)
+            # By the clock, not by silence: a busy feed ends with its session as well.
+            if loop.time() >= next_beat:
+                beats, next_beat = beats + 1, loop.time() + beat_seconds
                 if not hub.listening.is_set():
                     return
                 if beats % BEATS_BETWEEN_CHECKS == 0 and not await still_valid():
                     return
                 yield BEAT
-                continue
-            if event.event == CLOSING:
-                return
-            yield frame(event)
 
 
 class EventStream(Response):

@@ -85,7 +85,6 @@ class Site:
 async def serving(world: World, *, demo: bool = False) -> AsyncIterator[Site]:
     """Serve on a free port until the end of the block."""
     hub = LiveHub(world.db)
-    await hub.start()
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -105,6 +104,7 @@ async def serving(world: World, *, demo: bool = False) -> AsyncIterator[Site]:
         app, port=port, log_config=None, lifespan="off", timeout_graceful_shutdown=5
     )
     server = Server(config)
+    await hub.start()
     task = asyncio.create_task(server.serve())
     site = Site(url, hub, server, task, world)
     try:
