@@ -5,11 +5,14 @@ from fastapi import APIRouter
 from dashboards.console import live
 from dashboards.console.account import login
 from dashboards.console.account import routes as account
+from dashboards.console.audit import routes as audit
 from dashboards.console.elders import routes_edit as elders_edit
 from dashboards.console.elders import routes_list as elders_list
 from dashboards.console.elders import routes_page as elders_page
 from dashboards.console.users import routes as users
 from dashboards.portal import responder
+from hotline.carrier import api as carrier_api
+from hotline.carrier import api as demo_phone
 from hotline.incidents import api as incidents_api
 
 PAGE_ROUTERS: tuple[APIRouter, ...] = (
@@ -20,8 +23,9 @@ PAGE_ROUTERS: tuple[APIRouter, ...] = (
     elders_edit.router,
     elders_page.router,
     users.router,
+    audit.router,
     responder.router,
 )
 API_ROUTERS: tuple[APIRouter, ...] = (account.api_router, incidents_api.router)
 # Only where the process runs in demo mode.
-DEMO_API_ROUTERS: tuple[APIRouter, ...] = ()
+DEMO_API_ROUTERS: tuple[APIRouter, ...] = (carrier_api.router,)

@@ -71,8 +71,12 @@ class WebSection(_Section):
     public_url: str = "http://127.0.0.1:8080"
     secure_cookies: bool = True
     trusted_proxies: tuple[str, ...] = ()
+    centre: str = "呼和浩特市"
+    """Name of the place on the top bar."""
+    hotline: str = "12349"
     tile_url: str = ""
     tile_gcj02: bool = False
+    tile_attribution: str = ""
 
 
 class HealthSection(_Section):

@@ -10,9 +10,12 @@ from app.health import health_routes
 from app.processes import database_ready
 from app.routes import API_ROUTERS, DEMO_API_ROUTERS, PAGE_ROUTERS
 from app.settings import Settings
+from dashboards.console.refusals import refusal_sentence
 from dashboards.ui.assets import AssetFiles, Assets
 from dashboards.ui.environment import Pages, UiSettings
 from dashboards.ui.gallery import gallery_routes
+from dashboards.ui.i18n import translator
+from dashboards.ui.view import view_of
 from kernel.auth.web import public, wants_page, way_out
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS, Database
@@ -38,7 +41,14 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
         tile_gcj02=web.tile_gcj02,
         trusted_proxies=frozenset(web.trusted_proxies),
     )
-    ui = UiSettings(tile_url=web.tile_url or None, demo=settings.demo)
+    ui = UiSettings(
+        centre=web.centre,
+        hotline=web.hotline,
+        tile_url=web.tile_url or None,
+        tile_attribution=web.tile_attribution,
+        tile_datum="gcj02" if web.tile_gcj02 else "",
+        demo=settings.demo,
+    )
     app.state.pages = Pages(ui, Assets())
     app.mount("/assets", AssetFiles())
     for route in health_routes(database_ready(db)):
@@ -101,13 +111,16 @@ def _answer(
             body["fields"] = error.fields
         return JSONResponse(_plain(body), status)
     pages: Pages = request.app.state.pages
+    actor, now = getattr(request.state, "actor", None), utcnow()
+    locale = view_of(request, now=now, actor=actor).locale
     return pages.response(
         request,
         "console/error.html",
-        now=utcnow(),
-        actor=getattr(request.state, "actor", None),
+        now=now,
+        actor=actor,
         csrf_token=getattr(request.state, "csrf_token", ""),
         status=status,
+        sentence=refusal_sentence(error, translator(locale)),
         fields=getattr(error, "fields", {}),
     )
 
