@@ -7,6 +7,7 @@ these tables with the enumerations.
 from collections.abc import Mapping
 
 from dashboards.ui.i18n import N_, Translator
+from hotline.incidents.timeline import WORD_GROUPS
 
 SEVERITY = {
     "critical": N_("紧急"),
@@ -200,6 +201,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "duty": DUTY,
     "metric": METRIC,
     "metric_unit": METRIC_UNIT,
+    **WORD_GROUPS,
 }
 
 

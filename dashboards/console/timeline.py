@@ -1,0 +1,13 @@
+"""The sentence of a line on an incident's timeline, in the reader's language."""
+
+from dashboards.ui.i18n import Translator
+from dashboards.ui.words import word
+from hotline.incidents.model import Event
+from hotline.incidents.timeline import describe
+
+
+def sentence(event: Event, tr: Translator) -> str:
+    """Return what happened in words; what people wrote stays as they wrote it."""
+    phrase = describe(event)
+    words = {name: word(code, group, tr) for name, (group, code) in phrase.words.items()}
+    return tr.gettext(phrase.text) % {**phrase.values, **words}
