@@ -2,6 +2,7 @@
 import htmx from "htmx.org";
 import { startAlarmFeed } from "../islands/alarm-feed";
 import { startClocks } from "../islands/clocks";
+import { startCopying } from "../islands/copying";
 import { startDialogs } from "../islands/dialogs";
 import { eachNew } from "../islands/dom";
 import { startForms } from "../islands/forms";
@@ -16,6 +17,7 @@ startNavigation();
 startClocks();
 startKeyboard();
 startMenus();
+startCopying();
 startAlarmFeed();
 eachNew("[data-chart]", (element) => void import("../islands/chart").then((module) => module.mountChart(element)));
 eachNew("[data-map]", (element) => void import("../islands/map").then((module) => module.mountMap(element)));

@@ -1,6 +1,6 @@
 // The map of an incident: home, device and responders with age and accuracy; tiles are optional.
 //
-//   <div class="map" data-map data-markers='[{"kind":"home|device|responder","lat":40.84,"lon":111.75,
+//   <div class="map" data-map data-markers='[{"kind":"home|device|tracker|responder","lat":40.84,"lon":111.75,
 //        "label":"…","accuracy":12,"at":"ISO","detail":"…"}]'
 //        data-tiles="https://…/{z}/{x}/{y}.png" data-attribution="…" data-datum="gcj02">
 //     <div class="map-canvas"></div><ul class="map-list"></ul>
@@ -15,14 +15,15 @@ import { bearing, degreeMetres, distance, niceStep, toGcj02, type Place } from "
 import { monthDayTime, t } from "./words";
 
 type Marker = Place & {
-  kind: "home" | "device" | "responder";
+  kind: "home" | "device" | "tracker" | "responder";
   label: string;
   accuracy?: number | null;
   at?: string | null;
   detail?: string;
 };
 
-const ICONS = { home: "home", device: "alarm", responder: "ambulance" };
+// A device is where an alarm came from; a tracker is a device when nothing is wrong.
+const ICONS = { home: "home", device: "alarm", tracker: "device-watch", responder: "ambulance" };
 const GRID_PX = 72;
 
 function metresText(metres: number): string {
@@ -174,7 +175,7 @@ class IncidentMap {
     const dot = make("span", { class: "map-dot" }, icon(ICONS[marker.kind]));
     const pin = make("div", { class: `map-pin map-${marker.kind}` }, dot, make("span", { class: "map-label" }, marker.label));
     const shape = L.divIcon({ className: "map-marker", html: pin, iconSize: [24, 24], iconAnchor: [12, 12] });
-    const zIndexOffset = { home: 0, responder: 500, device: 1000 }[marker.kind];
+    const zIndexOffset = { home: 0, responder: 500, tracker: 1000, device: 1000 }[marker.kind];
     this.shown.addLayer(L.marker(place, { icon: shape, keyboard: false, interactive: false, zIndexOffset }));
   }
 
