@@ -13,7 +13,7 @@ import structlog
 
 from ingest import metrics
 from ingest.deadletters import store as deadletters
-from ingest.persisting import until_stored
+from ingest.persisting import until_kept, until_stored
 from ingest.pipeline import Pipeline
 from ingest.settings import IngestSettings
 from ingest.work import Delivery, Work
@@ -23,6 +23,7 @@ from kernel.db import Database
 log = structlog.get_logger(__name__)
 CHUNK = 64
 """Frames that are decoded before the event loop gets its turn: 64 take a few milliseconds."""
+_ALARM_ATTEMPTS = 3
 
 
 class BulkWriter:
@@ -96,11 +97,7 @@ class BulkWriter:
     async def _give_up(self, work: Work, error: Exception) -> None:
         log.exception("ingest.frame_refused", exc_info=error)
         self._pipeline.give_up(work, error)
-        try:
-            await until_stored(self._write, [work])
-        except Exception:
-            # Nothing more can be done for this frame, and the stream must go on.
-            log.exception("ingest.dead_letter_refused")
+        await until_kept(self._write, [work])
 
 
 class AlarmDesk:
@@ -128,27 +125,35 @@ class AlarmDesk:
     async def _work(self, queue: asyncio.Queue[Work]) -> None:
         while True:
             work = await queue.get()
-            try:
-                await until_stored(self._write, work)
-            except Exception as error:  # noqa: BLE001 - logged by `_give_up`
-                await self._give_up(work, error)
+            await self._store(work)
             received = work.delivery.arrival.received_at
             metrics.COMMIT_SECONDS.labels("alarm").observe((utcnow() - received).total_seconds())
             work.committed()
 
+    async def _store(self, work: Work) -> None:
+        # Two alarms of one elder at the same moment can get into each other's way in a reaction;
+        # the second try finds what the first one of them has left.
+        for attempt in range(1, _ALARM_ATTEMPTS + 1):
+            try:
+                await until_stored(self._write, work)
+            except Exception as error:
+                log.exception("ingest.alarm_failed", attempt=attempt)
+                if attempt == _ALARM_ATTEMPTS:
+                    await self._give_up(work, error)
+                await asyncio.sleep(0.05 * attempt)
+            else:
+                return
+
     async def _give_up(self, work: Work, error: Exception) -> None:
         """An alarm that cannot be stored is the loudest of all faults: kept, to be replayed."""
-        log.critical("ingest.alarm_refused", error=type(error).__name__, exc_info=error)
+        log.critical("ingest.alarm_refused", error=type(error).__name__)
         letter = work.letter("processing_failed", f"{type(error).__name__}: {error}")
 
         async def keep() -> None:
             async with self._db.transaction() as tx:
                 await deadletters.keep(tx, [letter])
 
-        try:
-            await until_stored(keep)
-        except Exception:
-            log.exception("ingest.dead_letter_refused")
+        await until_kept(keep)
         metrics.DEAD_LETTERS.labels(letter.reason).inc()
 
 

@@ -19,14 +19,19 @@ _LONGEST_PAUSE = 2.0
 # Class 54: the row is too large for a page or an index. psycopg counts it as operational, but the
 # same data will never be accepted, however often it is offered.
 _NEVER_ACCEPTED = ("54",)
-_TRY_AT_ONCE = ("40001", "40P01")
+# A failover under way: what answers is still a read-only standby.
+_STANDBY = ("25006",)
+_LOST_RACE = ("40001", "40P01")
+_SAY_EVERY = 20
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same transaction may succeed later: the database is away or full or restarts."""
+    state = error.sqlstate if isinstance(error, psycopg.Error) else None
+    if state in _STANDBY:
+        return True
     if not isinstance(error, TRANSIENT_ERRORS):
         return False
-    state = error.sqlstate if isinstance(error, psycopg.Error) else None
     return state is None or not state.startswith(_NEVER_ACCEPTED)
 
 
@@ -35,14 +40,15 @@ async def until_stored(action: Callable[P, Awaitable[T]], *args: P.args, **kwarg
 
     Raises what is not the database's absence: the caller has to find the culprit in its data.
     """
-    pause = _FIRST_PAUSE
+    pause, attempt = _FIRST_PAUSE, 0
     while True:
         try:
             result = await action(*args, **kwargs)
-        except TRANSIENT_ERRORS as error:
+        except Exception as error:
             if not is_transient(error):
                 raise
-            _say_away(error)
+            _say_away(error, attempt)
+            attempt += 1
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
         else:
@@ -50,9 +56,25 @@ async def until_stored(action: Callable[P, Awaitable[T]], *args: P.args, **kwarg
             return result
 
 
-def _say_away(error: Exception) -> None:
+async def until_kept(action: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `action`, which keeps a dead letter, until it succeeds, whatever is in its way.
+
+    A dead letter holds nothing that a database could refuse, so its refusal means that the tables
+    are missing or closed to us. To go on would be to lose frames: the stream stands still instead,
+    the broker keeps what comes, and the log says what is wrong.
+    """
+    while True:
+        try:
+            return await until_stored(action, *args, **kwargs)
+        except Exception:
+            log.exception("ingest.dead_letter_refused")
+            await asyncio.sleep(_LONGEST_PAUSE)
+
+
+def _say_away(error: Exception, attempt: int) -> None:
     state = error.sqlstate if isinstance(error, psycopg.Error) else None
-    if state in _TRY_AT_ONCE:
+    if state in _LOST_RACE:
         return
     metrics.DATABASE_UP.set(0)
-    log.warning("ingest.database_away", error=type(error).__name__, sqlstate=state)
+    if attempt % _SAY_EVERY == 0:
+        log.warning("ingest.database_away", error=type(error).__name__, sqlstate=state)

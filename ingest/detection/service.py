@@ -1,5 +1,6 @@
 """Judges messages: applies every rule to each in the order of arrival and keeps the states."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from kernel.db import Tx
 
 # A door or bed that a gateway reports so much later is no longer how it stands now.
 _STATE_AGE = timedelta(hours=24)
+_AT_ONCE = 500
 _AWAY_KINDS = frozenset(
     {AlarmKind.INACTIVITY, AlarmKind.DOOR_OPEN, AlarmKind.BED_EXIT, AlarmKind.GEOFENCE_EXIT}
 )
@@ -99,7 +101,11 @@ async def detect(tx: Tx, cases: Sequence[Case], now: datetime) -> list[Finding]:
     """Judge messages in their order and store the states that changed."""
     wanted = {subject for case in cases for subject in subjects(case)}
     book = Book(await store.load_states(tx, wanted))
-    findings = judge(cases, book, now)
+    findings: list[Finding] = []
+    for start in range(0, len(cases), _AT_ONCE):
+        findings += judge(cases[start : start + _AT_ONCE], book, now, first=start)
+        # Alarms that come in while a large batch is judged must not wait for it.
+        await asyncio.sleep(0)
     await store.save_states(tx, book.changed, now)
     return findings
 
@@ -114,10 +120,10 @@ async def signalled(tx: Tx, case: Case, now: datetime) -> list[Finding]:
     return found
 
 
-def judge(cases: Sequence[Case], book: Book, now: datetime) -> list[Finding]:
-    """Apply every rule to every case; pure but for `book`."""
+def judge(cases: Sequence[Case], book: Book, now: datetime, *, first: int = 0) -> list[Finding]:
+    """Apply every rule to every case, numbered from `first`; pure but for `book`."""
     findings: list[Finding] = []
-    for order, case in enumerate(cases):
+    for order, case in enumerate(cases, first):
         found = [Finding(order, event, True) for event in _signals(case, book)]
         if case.device.state is DeviceState.BOUND:
             found += [

@@ -210,6 +210,68 @@ async def test_malformed_messages_on_the_wire_do_not_stop_the_stream(
         await until(all_there)
 
 
+async def test_one_poisonous_message_does_not_fail_its_batch(
+    db: Database, home: Home, witness: Witness, settings: IngestSettings, publisher: Publisher
+) -> None:
+    for number in range(40):
+        await home.device(f"W-{number:03}", elder=await home.elder())
+
+    async def fail_for_one(_: Tx, alarm: RaisedAlarm) -> None:
+        if alarm.device_id == "W-017":
+            raise ValueError("a fault in a reaction")
+
+    witness.before = fail_for_one
+    # All of them in one batch: nobody writes before they are all there.
+    patient = replace(settings, quiet_ms=1_000, flush_ms=1_000)
+    async with running(patient, db, witness):
+        await asyncio.gather(
+            *(
+                publisher.send(
+                    f"silverline/v1/W-{number:03}/vitals",
+                    body(seq=1, t=utcnow(), vitals={"heart_rate": 150}),
+                )
+                for number in range(40)
+            )
+        )
+
+        async def all_there() -> bool:
+            return await home.count("alarm") == 39 and await home.count("dead_letter") == 1
+
+        await until(all_there)
+    assert await home.letters() == [("processing_failed", "W-017", 1)]
+    assert await home.count("reading") == 39
+    assert await home.count("ingest_message") == 39
+
+
+async def test_a_reaction_that_fails_once_is_tried_again_and_then_kept_aside(
+    db: Database, home: Home, witness: Witness, settings: IngestSettings, publisher: Publisher
+) -> None:
+    await home.device("P-0001", "sl-pendant-1", elder=await home.elder())
+    await home.device("P-0002", "sl-pendant-1", elder=await home.elder())
+    tries: list[str | None] = []
+
+    async def fail(_: Tx, alarm: RaisedAlarm) -> None:
+        tries.append(alarm.device_id)
+        if alarm.device_id == "P-0002" or len(tries) == 1:
+            raise ValueError("a fault in a reaction")
+
+    witness.before = fail
+    async with running(settings, db, witness):
+        await publisher.publish("silverline/v1/P-0001/alarm", body(seq=1, t=utcnow(), alarm="sos"))
+
+        async def first() -> bool:
+            return await home.count("alarm") == 1
+
+        await until(first)
+        await publisher.publish("silverline/v1/P-0002/alarm", body(seq=1, t=utcnow(), alarm="sos"))
+
+        async def second() -> bool:
+            return await home.letters() == [("processing_failed", "P-0002", 1)]
+
+        await until(second)
+    assert tries == ["P-0001", "P-0001", "P-0002", "P-0002", "P-0002"]
+
+
 async def test_the_broker_restarts_and_nothing_is_lost(
     db: Database, home: Home, witness: Witness, settings: IngestSettings, mosquitto: Mosquitto
 ) -> None:
