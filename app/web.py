@@ -97,7 +97,9 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
-        log.error("web.error", path=request.url.path, error=type(error).__name__)
+        # The route and not the address: a responder's link is a secret, and it is an address.
+        route = getattr(request.scope.get("route"), "path", "")
+        log.error("web.error", route=route, error=type(error).__name__)
         return _answer(request, DomainError("Something went wrong here."), status=500, code="bug")
 
 
