@@ -103,12 +103,13 @@ class Pipeline:
         # A fault of ours in one message must not stop the stream: the frame is kept and can be
         # replayed when the fault is mended.
         except Exception as error:
-            log.exception("ingest.step_failed", codec=work.delivery.codec)
+            log.exception("ingest.step_failed", topic=work.delivery.frame.topic[:100])
             self.give_up(work, error)
+        work.alarms = [part for part in work.parts if part.urgent]
         work.open_parts = 2 if work.urgent else 1
 
     def give_up(self, work: Work, error: Exception) -> None:
-        """Make a whole frame a dead letter; nothing else of it is stored."""
+        """Make a whole frame a dead letter; of its messages only alarms are still stored."""
         work.parts.clear()
         work.letters.clear()
         work.refuse("processing_failed", f"{type(error).__name__}: {error}")
@@ -118,9 +119,8 @@ class Pipeline:
 
     async def store_alarms(self, work: Work, now: datetime) -> None:
         """Store and react to what devices themselves signal in a frame: one transaction."""
-        raised = [part for part in work.parts if part.urgent]
         async with self._db.transaction() as tx:
-            for part in raised:
+            for part in work.alarms:
                 copies = part.identity.copies
                 if copies is not None and await store.was_raised(tx, part.device.no, copies):
                     continue

@@ -63,19 +63,22 @@ class Part:
 class Work:
     """A frame on its way: its messages, and what of it cannot be used.
 
+    `alarms` are the parts in which a device signals an alarm; they are stored on their own, also
+    when the rest of the frame turns out to be useless.
     `open_parts` counts the transactions that must still be committed before it is settled.
     """
 
     delivery: Delivery
     decoded: Decoded | None = None
     parts: list[Part] = field(default_factory=list)
+    alarms: list[Part] = field(default_factory=list)
     letters: list[Draft] = field(default_factory=list)
     open_parts: int = 1
 
     @property
     def urgent(self) -> bool:
         """Whether a device signals an alarm in it."""
-        return any(part.urgent for part in self.parts)
+        return bool(self.alarms)
 
     @property
     def weight(self) -> int:
