@@ -21,7 +21,7 @@ from kernel.live import LiveHub
 PACKAGES = ("app", "dashboards", "ingest", "hotline", "care", "devices", "kernel")
 MOST_LINES = 400
 # Open on purpose: logging in, health, the responder's signed link, built files.
-PUBLIC = re.compile(r"^/(login|healthz|readyz|r/\{token\}.*|ui(/.*)?)$")
+PUBLIC = re.compile(r"^/(login|healthz|readyz|r/\{token\}.*|preferences|ui(/.*)?)$")
 
 
 @pytest.fixture
