@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+import structlog
 
 from hotline.dispatch import service as dispatches
 from hotline.dispatch import store as dispatch_store
@@ -14,6 +15,7 @@ from kernel.clock import utcnow
 from kernel.db import fetch_tuples
 from tests.dashboards.responder.conftest import Task
 from tests.hotline.dispatch.test_images import TABLES, exif, jpeg, segment
+from tests.hotline.serving import Site
 
 PHOTO = jpeg(segment(0xE1, exif(6)))
 
@@ -245,3 +247,17 @@ async def test_an_expired_link_is_dead(task: Task) -> None:
     gone = await task.phone.get(task.path)
     assert gone.status_code == 410
     assert "已过期" in gone.text
+
+
+async def test_an_error_of_ours_does_not_log_the_link(
+    task: Task, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("dashboards.portal.responder.steps", broken)
+    with structlog.testing.capture_logs() as logs:
+        answer = await task.phone.get(task.path)
+    assert answer.status_code == 500
+    assert any(line["event"] == "web.error" for line in logs)
+    assert task.path.removeprefix("/r/") not in str(logs)
