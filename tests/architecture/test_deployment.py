@@ -72,3 +72,15 @@ def test_the_readme_lists_every_setting(project: Path) -> None:
         if name not in internal and name.removeprefix("SILVERLINE_").split("__")[-1] not in text
     ]
     assert missing == []
+
+
+def test_every_file_on_the_map_is_there(project: Path) -> None:
+    text = (project / "docs/map.md").read_text("utf-8")
+    roots = {path.name for path in project.iterdir()}
+    named = {
+        word
+        for word in re.findall(r"`([\w./*<>-]+)`", text)
+        if word.split("/")[0] in roots and "<" not in word
+    }
+    assert len(named) > 60
+    assert [name for name in sorted(named) if not list(project.glob(name))] == []
