@@ -85,14 +85,17 @@ class BulkWriter:
         """Write a batch; if its data is refused, its halves, down to the frame that is at fault."""
         try:
             await until_stored(self._write, works)
-        except Exception as error:  # noqa: BLE001 - logged below, for a batch or for the frame
-            if len(works) == 1:
-                await self._give_up(works[0], error)
-                return
-            log.warning("ingest.batch_refused", frames=len(works), error=type(error).__name__)
-            middle = len(works) // 2
-            await self._store(works[:middle])
-            await self._store(works[middle:])
+        except Exception as found:  # noqa: BLE001 - logged below, for a batch or for the frame
+            error = found
+        else:
+            return
+        if len(works) == 1:
+            await self._give_up(works[0], error)
+            return
+        log.warning("ingest.batch_refused", frames=len(works), error=type(error).__name__)
+        middle = len(works) // 2
+        await self._store(works[:middle])
+        await self._store(works[middle:])
 
     async def _give_up(self, work: Work, error: Exception) -> None:
         log.exception("ingest.frame_refused", exc_info=error)

@@ -8,6 +8,7 @@ import pytest
 from ingest.pipeline import Pipeline
 from ingest.registry_cache import RegistryCache
 from kernel.db import Database
+from kernel.logs import configure_logs
 from tests.ingest.broker import Mosquitto
 from tests.ingest.feed import Feed
 from tests.ingest.home import Home, Witness
@@ -41,3 +42,9 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> None:
+    """Logs as a process has them: without the values of local variables."""
+    configure_logs(json=False)
