@@ -176,6 +176,25 @@ _SORTS: dict[str, LiteralString] = {
 HISTORY_SORTS = ("-opened_at", "opened_at", "number", "-number", "severity", "-severity")
 
 
+_FROM: LiteralString = """
+    FROM incident i LEFT JOIN elder e ON e.id = i.elder_id
+        LEFT JOIN device d ON d.no = i.device_no
+"""
+_HISTORY: LiteralString = (
+    """
+    SELECT i.id, i.number, i.kind, i.severity, i.status, i.resolution, i.resolution_reason,
+        i.test, i.elder_id, e.name AS elder_name, d.id AS device_id, i.opened_at,
+        i.first_acknowledged_at, i.on_scene_at, i.resolved_at, u.display_name AS holder_name,
+        r.display_name AS resolved_by_name, i.activation_count, count(*) OVER () AS total, """
+    + _PLACE_NAME
+    + " AS place"
+    + _FROM
+    + """LEFT JOIN user_account u ON u.id = i.acknowledged_by
+        LEFT JOIN user_account r ON r.id = i.resolved_by"""
+    + _PLACE
+)
+
+
 async def history(
     tx: Tx,
     division: str,
@@ -187,36 +206,13 @@ async def history(
 ) -> tuple[list[HistoryRow], int]:
     """Return a page of all incidents that fit, and how many fit. An unknown sort is the first."""
     params = _params(division, wanted) | {"limit": limit, "offset": offset}
-    rows = await fetch_all(
-        tx,
-        HistoryRow,
-        """
-        SELECT i.id, i.number, i.kind, i.severity, i.status, i.resolution, i.resolution_reason,
-            i.test, i.elder_id, e.name AS elder_name, d.id AS device_id, """  # noqa: S608 - our own constants
-        + _PLACE_NAME
-        + """ AS place, i.opened_at, i.first_acknowledged_at, i.on_scene_at, i.resolved_at,
-            u.display_name AS holder_name, r.display_name AS resolved_by_name, i.activation_count,
-            count(*) OVER () AS total
-        FROM incident i LEFT JOIN elder e ON e.id = i.elder_id
-            LEFT JOIN device d ON d.no = i.device_no
-            LEFT JOIN user_account u ON u.id = i.acknowledged_by
-            LEFT JOIN user_account r ON r.id = i.resolved_by"""
-        + _PLACE
-        + "WHERE"
-        + _FILTER
-        + "ORDER BY "
-        + _SORTS.get(sort, _SORTS["-opened_at"])
-        + " LIMIT %(limit)s OFFSET %(offset)s",
-        params,
-    )
+    order = _SORTS.get(sort, _SORTS["-opened_at"])
+    window: LiteralString = " LIMIT %(limit)s OFFSET %(offset)s"
+    sql = _HISTORY + "WHERE" + _FILTER + "ORDER BY " + order + window
+    rows = await fetch_all(tx, HistoryRow, sql, params)
     if rows or not offset:
         return rows, rows[0].total if rows else 0
-    total = await fetch_value(
-        tx,
-        "SELECT count(*) FROM incident i LEFT JOIN elder e ON e.id = i.elder_id"  # noqa: S608 - our own constants
-        " LEFT JOIN device d ON d.no = i.device_no WHERE" + _FILTER,
-        params,
-    )
+    total = await fetch_value(tx, "SELECT count(*)" + _FROM + "WHERE" + _FILTER, params)
     return [], int(total)
 
 
@@ -250,62 +246,51 @@ class _Figures:
     answer_p95_s: float | None
 
 
-async def stats(tx: Tx, division: str, since: datetime, until: datetime) -> Stats:
-    """Return the figures of incidents opened in [since, until), tests left out."""
-    params = {"division": division, "since": since, "until": until}
-    figures = await fetch_one(
-        tx,
-        _Figures,
-        """
-        WITH span AS (
-            SELECT i.*, extract(epoch FROM first_acknowledged_at - opened_at)::float8 AS answer_s,
-                severity IN ('critical', 'major') AS urgent,
-                EXISTS (SELECT 1 FROM incident_event v WHERE v.incident_id = i.id
-                    AND v.kind = 'incident.escalated') AS escalated
-            FROM incident i WHERE """  # noqa: S608 - our own constants
-        + _SPAN
-        + """)
-        SELECT count(*) AS opened, count(*) FILTER (WHERE status = 'open') AS unacknowledged,
-            count(*) FILTER (WHERE status NOT IN ('open', 'resolved')) AS in_progress,
-            count(*) FILTER (WHERE status = 'resolved') AS resolved,
-            count(*) FILTER (WHERE escalated) AS escalated,
-            avg((coalesce(answer_s, 1e9) <= 60)::int) FILTER (WHERE urgent)::float8 AS answered_60,
-            avg((coalesce(answer_s, 1e9) <= 180)::int) FILTER (WHERE urgent)::float8
-                AS answered_180,
-            avg((on_scene_at <= opened_at + interval '45 minutes')::int)
-                FILTER (WHERE on_scene_at IS NOT NULL)::float8 AS on_site_45,
-            percentile_cont(0.5) WITHIN GROUP (ORDER BY answer_s) AS answer_p50_s,
-            percentile_cont(0.95) WITHIN GROUP (ORDER BY answer_s) AS answer_p95_s
-        FROM span
-        """,
-        params,
-    )
-    if figures is None:
-        raise RuntimeError("an aggregate without a row")
-    return Stats(
-        **{name: getattr(figures, name) for name in _Figures.__slots__},
-        by_resolution=dict(
-            await fetch_tuples(
-                tx,
-                "SELECT resolution, count(*) FROM incident WHERE status = 'resolved' AND "  # noqa: S608 - our own constants
-                + _SPAN
-                + " GROUP BY 1 ORDER BY 2 DESC, 1",
-                params,
-            )
-        ),
-        by_kind=dict(
-            await fetch_tuples(
-                tx,
-                "SELECT kind, count(*) FROM incident WHERE "  # noqa: S608 - our own constants
-                + _SPAN
-                + " GROUP BY 1 ORDER BY 2 DESC, 1",
-                params,
-            )
-        ),
-    )
-
-
 _SPAN: LiteralString = (
     "division_code LIKE %(division)s || '%%' AND opened_at >= %(since)s AND opened_at < %(until)s"
     " AND NOT test"
 )
+_FIGURES: LiteralString = (
+    """
+    WITH span AS (
+        SELECT i.*, extract(epoch FROM first_acknowledged_at - opened_at)::float8 AS answer_s,
+            severity IN ('critical', 'major') AS urgent,
+            EXISTS (SELECT 1 FROM incident_event v WHERE v.incident_id = i.id
+                AND v.kind = 'incident.escalated') AS escalated
+        FROM incident i WHERE """  # noqa: S608 - our own constants
+    + _SPAN
+    + """)
+    SELECT count(*) AS opened, count(*) FILTER (WHERE status = 'open') AS unacknowledged,
+        count(*) FILTER (WHERE status NOT IN ('open', 'resolved')) AS in_progress,
+        count(*) FILTER (WHERE status = 'resolved') AS resolved,
+        count(*) FILTER (WHERE escalated) AS escalated,
+        avg((coalesce(answer_s, 1e9) <= 60)::int) FILTER (WHERE urgent)::float8 AS answered_60,
+        avg((coalesce(answer_s, 1e9) <= 180)::int) FILTER (WHERE urgent)::float8 AS answered_180,
+        avg((on_scene_at <= opened_at + interval '45 minutes')::int)
+            FILTER (WHERE on_scene_at IS NOT NULL)::float8 AS on_site_45,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY answer_s) AS answer_p50_s,
+        percentile_cont(0.95) WITHIN GROUP (ORDER BY answer_s) AS answer_p95_s
+    FROM span
+    """
+)
+_BY_RESOLUTION: LiteralString = (
+    "SELECT resolution, count(*) FROM incident WHERE status = 'resolved' AND "  # noqa: S608 - our own constants
+    + _SPAN
+    + " GROUP BY 1 ORDER BY 2 DESC, 1"
+)
+_BY_KIND: LiteralString = (
+    "SELECT kind, count(*) FROM incident WHERE " + _SPAN + " GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608 - our own constants
+)
+
+
+async def stats(tx: Tx, division: str, since: datetime, until: datetime) -> Stats:
+    """Return the figures of incidents opened in [since, until), tests left out."""
+    params = {"division": division, "since": since, "until": until}
+    figures = await fetch_one(tx, _Figures, _FIGURES, params)
+    if figures is None:
+        raise RuntimeError("an aggregate without a row")
+    return Stats(
+        **{name: getattr(figures, name) for name in _Figures.__slots__},
+        by_resolution=dict(await fetch_tuples(tx, _BY_RESOLUTION, params)),
+        by_kind=dict(await fetch_tuples(tx, _BY_KIND, params)),
+    )

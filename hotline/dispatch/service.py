@@ -84,15 +84,9 @@ async def send(
     )  # fmt: skip
     if dispatch_id is None:
         raise Conflict("this responder is on the way already", by=responder.name)
-    facts = await store.facts_of(tx, incident.id)
-    if facts is None:
-        raise NotFound("there is no such incident")
-    body = dispatch_text(facts, tokens.link(outgoing.public_url, token))
     target = Target(responder.name, responder.phone_enc, dispatch_id=dispatch_id)
-    await queue_text(
-        tx, incident, Purpose.DISPATCH, target, actor, now,
-        body_enc=outgoing.cipher.encrypt(BODY, body),
-    )  # fmt: skip
+    link = tokens.link(outgoing.public_url, token)
+    await _text_link(tx, incident, target, link, outgoing, actor, now)
     answer_s = rules.parse_policy(incident.escalation_policy).answer_s
     await escalation.add_deadline(
         tx,
@@ -102,6 +96,23 @@ async def send(
         data={"dispatch": str(dispatch_id), "seconds": answer_s},
     )
     return incident, dispatch_id
+
+
+async def _text_link(
+    tx: Tx,
+    incident: Incident,
+    target: Target,
+    link: str,
+    outgoing: Outgoing,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    facts = await store.facts_of(tx, incident.id)
+    if facts is None:
+        raise NotFound("there is no such incident")
+    # The link is the whole right: until it is sent it lies encrypted, with the attempt alone.
+    body = outgoing.cipher.encrypt(BODY, dispatch_text(facts, link))
+    await queue_text(tx, incident, Purpose.DISPATCH, target, actor, now, body_enc=body)
 
 
 async def open_link(tx: Tx, token: str, now: datetime) -> Dispatch:

@@ -62,29 +62,17 @@ async def move(
     """
     if version is not None:
         await check(tx, incident, version, action, actor)
+    resolution, reason = (closing.resolution, closing.reason) if closing else (None, None)
     goal = machine.target(incident.status, action)
     if goal is None or not await store.move(
-        tx,
-        incident,
-        action,
-        goal,
-        holder=holder,
-        now=now,
-        resolution=closing.resolution if closing else None,
-        reason=closing.reason if closing else None,
+        tx, incident, action, goal, holder=holder, now=now, resolution=resolution, reason=reason
     ):
-        raise await _conflict(
-            tx, incident, f"cannot {action} an incident that is {incident.status}"
-        )
+        message = f"cannot {action} an incident that is {incident.status}"
+        raise await _conflict(tx, incident, message)
     facts = {"from": incident.status, "to": goal, "version": incident.version + 1}
-    await store.add_event(
-        tx,
-        incident.id,
-        machine.EVENT_OF[action],
-        actor=actor,
-        now=now,
-        data=dict(data or {}) | facts,
-    )
+    kind = machine.EVENT_OF[action]
+    line = dict(data or {}) | facts
+    await store.add_event(tx, incident.id, kind, actor=actor, now=now, data=line)
     if goal is not incident.status:
         await _rearm(tx, incident, goal, now)
     return await publish_change(tx, incident.id)
