@@ -47,7 +47,7 @@ async def login_page(request: Request, ctx: Context, now: Now, next: str = "") -
     token = request.cookies.get(web.COOKIE, "")
     session = await service.find(ctx.db, token, now) if token else None
     if session is not None and web.wants_page(request):
-        return _go_on(session.actor, next)
+        return _go_on(session, next)
     return _form(request, ctx, now, next)
 
 
@@ -77,7 +77,7 @@ async def login(request: Request, ctx: Context, now: Now) -> Response:
         return _form(request, ctx, now, wanted, username=username, error=error)
     actor, csrf_token = opened.session.actor, opened.session.csrf_token
     response = (
-        _go_on(actor, wanted)
+        _go_on(opened.session, wanted)
         if web.wants_page(request)
         else JSONResponse({"username": actor.username, "csrf_token": csrf_token})
     )
@@ -97,8 +97,11 @@ async def logout(
     return response
 
 
-def _go_on(actor: Actor, wanted: str) -> Response:
-    return RedirectResponse(web.local_path(wanted, home_of(actor)), HTTPStatus.SEE_OTHER)
+def _go_on(session: Session, wanted: str) -> Response:
+    target = web.local_path(wanted, home_of(session.actor))
+    if session.must_change_password:
+        target = web.PASSWORD_PATH
+    return RedirectResponse(target, HTTPStatus.SEE_OTHER)
 
 
 def _form(

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
+from dashboards.console.account.device import device_name
 from dashboards.console.account.login import Context, Now, home_of, refusal
-from dashboards.console.account.login import router as login_router
 from dashboards.console.account.words import errors_of
 from dashboards.console.show import show, words_of
 from dashboards.ui.preferences import chosen_preferences, remember, safe_next
@@ -18,7 +18,6 @@ from kernel.auth.model import Actor, Session
 from kernel.errors import Invalid
 
 router = APIRouter()
-router.include_router(login_router)
 api_router = APIRouter()
 SignedIn = Annotated[Session, Depends(web.signed_in)]
 Person = Annotated[Actor, Depends(web.current_actor)]
@@ -58,6 +57,7 @@ async def account_page(request: Request, ctx: Context, now: Now, actor: Person) 
         sessions=sessions,
         own=session.token_hash,
         place=place,
+        device=device_name,
         changed=request.query_params.get("changed", ""),
     )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from dashboards.console.account.device import device_name
 from dashboards.console.account.words import PROBLEMS, errors_of
 from dashboards.console.show import show, words_of
 from dashboards.console.users.forms import Typed, division_choices, resolve_division, short_code
@@ -205,6 +206,7 @@ async def _edit_form(
         typed=typed or Typed.of_user(user),
         errors=errors,
         sessions=sessions,
+        device=device_name,
         place=places.get(user.division, ""),
         locked=user.locked_until is not None and user.locked_until > now,
         own=user.id == actor.user_id,

@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from app.web import add_error_handlers
+from dashboards.console.account.login import router as login_router
 from dashboards.console.account.routes import api_router
 from dashboards.console.account.routes import router as account_router
 from dashboards.console.audit.routes import router as audit_router
@@ -77,7 +78,7 @@ async def app(db: Database, cipher: FieldCipher, clock: Clock, pages: Pages) -> 
         db=db, cipher=cipher, hub=LiveHub(db), public_url=HOST, secure_cookies=True
     )
     made.state.pages = pages
-    for router in (account_router, users_router, audit_router):
+    for router in (login_router, account_router, users_router, audit_router):
         made.include_router(router)
     made.include_router(api_router, prefix="/api")
     made.dependency_overrides[get_now] = lambda: clock.now

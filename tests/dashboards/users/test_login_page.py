@@ -188,14 +188,14 @@ class TestAccount:
         self, browser: Browser, open_browser: Open, make_user: MakeUser
     ) -> None:
         await make_user("wangfang", Role.OPERATOR, Role.SUPERVISOR)
-        other = open_browser(**{"User-Agent": "Firefox on the third seat"})
+        other = open_browser(**{"User-Agent": "Mozilla/5.0 (Windows NT 10.0) Firefox/128.0"})
         await other.log_in("wangfang")
         await browser.log_in("wangfang")
         assert (await browser.open("/account")).status_code == 200
         assert "坐席" in browser.text
         assert "值班长" in browser.text
         assert "内蒙古自治区 呼和浩特市" in browser.text
-        assert "Firefox on the third seat" in browser.text
+        assert "Firefox · Windows" in browser.text
         assert browser.text.count("本机") == 1
         response = await browser.submit("/account/sessions/end")
         assert response.headers["location"] == "/account?changed=sessions"

@@ -1,5 +1,8 @@
 """The words of these pages fit the codes of the kernel."""
 
+import pytest
+
+from dashboards.console.account.device import device_name
 from dashboards.console.account.words import PROBLEMS
 from dashboards.console.audit.words import ACTIONS, PAGES, SUBJECTS
 from dashboards.console.users.words import ROLE_HINTS
@@ -18,3 +21,29 @@ def test_every_role_is_explained() -> None:
 def test_linked_subjects_have_a_name() -> None:
     assert set(PAGES) <= set(SUBJECTS)
     assert {code.split(".")[0] for code in ACTIONS} - {"login", "password", "duty"} <= set(SUBJECTS)
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+            " Chrome/126.0.0.0 Safari/537.36 Edg/126.0.0.0",
+            "Edge · Windows",
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+            "Firefox · Linux",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15"
+            " Version/17.5 Mobile/15E148 Safari/604.1",
+            "Safari · iPhone",
+        ),
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("x" * 300, "x" * 40),
+        ("", ""),
+    ],
+)
+def test_a_browser_is_named_as_people_know_it(user_agent: str, name: str) -> None:
+    assert device_name(user_agent) == name
