@@ -12,7 +12,6 @@ from dashboards.console.elders import routes_page as elders_page
 from dashboards.console.users import routes as users
 from dashboards.portal import responder
 from hotline.carrier import api as carrier_api
-from hotline.carrier import api as demo_phone
 from hotline.incidents import api as incidents_api
 
 PAGE_ROUTERS: tuple[APIRouter, ...] = (

@@ -22,6 +22,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
+        """0 is the loudest; sorts a queue."""
         return _RANK[self]
 
 
@@ -97,8 +98,8 @@ ALARM_CLASSES: dict[AlarmKind, AlarmClass] = {
 class RaisedAlarm:
     """An alarm as it leaves ingest and enters a wing that reacts to it (bound in `app/wiring`).
 
-    Its row in table `alarm` exists already, in the same transaction. `elder_id` is None for a device
-    that is bound to nobody. Times are UTC; the position is WGS-84 with its age and accuracy.
+    Its row in table `alarm` exists already, in the same transaction. `elder_id` is None for a
+    device that is bound to nobody. Times are UTC; the position is WGS-84 with its age and accuracy.
     """
 
     id: uuid.UUID

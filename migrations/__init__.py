@@ -1,0 +1,1 @@
+"""Numbered SQL files; kernel/migrate.py applies them."""

@@ -131,7 +131,9 @@ def test_no_file_names_a_registry_or_a_folder_of_the_machine(project: Path) -> N
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=project, capture_output=True, text=True, check=True
     ).stdout.split("\0")
-    forbidden = re.compile(r"registry\.npmjs|deb\.debian\.org|(?<![\w}])/root/|(?<!\w)/home/[a-z]+/")
+    forbidden = re.compile(
+        r"registry\.npmjs|deb\.debian\.org|(?<![\w}])/root/|(?<!\w)/home/[a-z]+/"
+    )
     offenders = [
         name
         for name in listed
