@@ -121,7 +121,8 @@ class Subscription:
                 await asyncio.wait([connection.closed], timeout=1.0)
         finally:
             self._set_connected(False)
-        log.warning("ingest.disconnected", lane=self._lane.name, reason=connection.closed.result())
+        say = log.info if self._draining else log.warning
+        say("ingest.disconnected", lane=self._lane.name, reason=connection.closed.result())
 
     def _set_connected(self, connected: bool) -> None:
         self.connected = connected
