@@ -13,6 +13,7 @@ from hotline import wing as hotline
 from hotline.carrier.simulated import SimulatedCarrier
 from ingest import jobs as ingest_jobs
 from ingest.run import IngestSettings
+from ingest.transports import mqtt
 from kernel.db import Database, Tx
 from kernel.jobs import Job, prune
 from kernel.outbox import Handler
@@ -36,6 +37,15 @@ def ingest_settings(settings: Settings) -> IngestSettings:
     )
 
 
+def ingest_subscriptions(settings: Settings) -> dict[str, list[str]]:
+    """Return the sessions that ingest will have at the broker, with what each subscribes to."""
+    ingest = ingest_settings(settings)
+    return {
+        mqtt.client_id(ingest, "bulk"): mqtt.bulk_filters(),
+        mqtt.client_id(ingest, "express"): mqtt.express_filters(),
+    }
+
+
 async def react_to_alarm(tx: Tx, alarm: RaisedAlarm, now: datetime) -> None:
     """An alarm opens or repeats an incident, in the transaction that stores the alarm."""
     await hotline.react_to_alarm(tx, alarm, now)
@@ -46,7 +56,7 @@ async def condition_cleared(tx: Tx, cleared: ClearedCondition, now: datetime) ->
     await hotline.condition_cleared(tx, cleared, now)
 
 
-def carrier(settings: Settings, db: Database) -> Carrier:
+def carrier(settings: Settings, db: Database) -> SimulatedCarrier:
     """Return the configured carrier."""
     del settings
     return SimulatedCarrier(db)

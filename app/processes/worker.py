@@ -24,7 +24,10 @@ async def run(settings: Settings) -> None:
             await wiring.due_deadlines(settings, db, utcnow())
 
         ready, health = database_ready(db), settings.health
-        async with asyncio.TaskGroup() as group:
-            group.create_task(outbox.run(stop))
-            group.create_task(every(stop, DEADLINE_SECONDS, deadlines))
-            group.create_task(serve_health(health.host, health.port, ready, stop))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(outbox.run(stop))
+                group.create_task(every(stop, DEADLINE_SECONDS, deadlines))
+                group.create_task(serve_health(health.host, health.port, ready, stop))
+        finally:
+            await carrier.close()
