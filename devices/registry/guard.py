@@ -1,5 +1,6 @@
 """What each use case of the registry begins and ends with: whose device, which version, the log."""
 
+import re
 from datetime import datetime
 
 from devices.registry import inventory
@@ -10,12 +11,13 @@ from kernel.db import Tx
 from kernel.errors import Conflict, NotFound
 
 SUBJECT = "device"
+DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 LONGEST_ADDRESS = 128
 
 
 async def find(tx: Tx, device_id: str, actor: Actor) -> Device:
     """Return a device of the actor's division by its id. Raises NotFound."""
-    device = await inventory.by_id(tx, device_id)
+    device = await inventory.by_id(tx, device_id) if DEVICE_ID.fullmatch(device_id) else None
     if device is None or not actor.covers(device.division_code):
         raise NotFound("There is no such device.", device_id=device_id)
     return device

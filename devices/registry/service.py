@@ -18,7 +18,6 @@ from kernel.db import Tx
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.ids import new_id
 
-DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # The console's pages are named by the device's id; this one is its form for another device.
 RESERVED_IDS = frozenset({"new"})
 LONGEST_PAUSE = timedelta(days=30)
@@ -52,7 +51,7 @@ async def register(
     (outside), gateway_id (unknown), serial and address (too_long; address also taken).
     """
     fields = _wrong_details(division_code, serial or "", actor)
-    if not DEVICE_ID.fullmatch(device_id) or device_id in RESERVED_IDS:
+    if not guard.DEVICE_ID.fullmatch(device_id) or device_id in RESERVED_IDS:
         fields["device_id"] = "form"
     elif await inventory.by_id(tx, device_id) is not None:
         fields["device_id"] = "taken"

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -231,8 +232,8 @@ class Shelf:
         await tx.execute(heard, (False, now - timedelta(days=2), 20, "G-1"))
         await tx.execute(heard, (None, None, 16, "S-1"))
 
-    async def find(self, order: DeviceOrder | None = None, **filters: object) -> list[str]:
-        wanted = replace(DeviceFilters(), **filters)  # type: ignore[arg-type]
+    async def find(self, order: DeviceOrder | None = None, **filters: Any) -> list[str]:
+        wanted = replace(DeviceFilters(), **filters)
         found = await finding.search(self.tx, self.actor, wanted, order or DeviceOrder(), self.now)
         assert found.total == len(found.devices)
         return [device.id for device in found.devices]
@@ -262,7 +263,7 @@ class Shelf:
     ],
 )
 async def test_the_list_is_narrowed(
-    tx: Tx, now: datetime, filters: dict[str, object], found: list[str]
+    tx: Tx, now: datetime, filters: dict[str, Any], found: list[str]
 ) -> None:
     shelf = Shelf(tx, await add_person(tx, now), now)
     await shelf.fill()

@@ -1,0 +1,19 @@
+"""Devices: the list, each one's page, and everything that is done with them (设备)."""
+
+from fastapi import APIRouter
+
+from dashboards.console.devices import (
+    routes_access,
+    routes_bind,
+    routes_list,
+    routes_page,
+    routes_register,
+    routes_state,
+)
+
+router = APIRouter()
+# The form for a new device goes before the page of a device by its id.
+for part in (routes_list, routes_register, routes_page, routes_bind, routes_state, routes_access):
+    router.include_router(part.router)
+
+__all__ = ["router"]

@@ -1,0 +1,122 @@
+"""What every route of the devices' pages shares: dependencies, rendering, form values, refusals."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import Depends, Request
+from starlette.datastructures import UploadFile
+from starlette.responses import RedirectResponse, Response
+
+from dashboards.console.devices import words
+from dashboards.console.show import show as show_page
+from dashboards.console.show import words_of
+from dashboards.ui.filters import when_text
+from dashboards.ui.i18n import N_
+from devices.registry import finding, guard
+from kernel.auth.model import Actor, Permission
+from kernel.auth.web import requires
+from kernel.errors import Conflict
+from kernel.web import WebContext, get_context, get_now
+
+ROOT = "/console/devices"
+Context = Annotated[WebContext, Depends(get_context)]
+Now = Annotated[datetime, Depends(get_now)]
+Reader = Annotated[Actor, Depends(requires(Permission.DEVICE_READ))]
+Writer = Annotated[Actor, Depends(requires(Permission.DEVICE_READ, Permission.DEVICE_WRITE))]
+Binder = Annotated[
+    Actor,
+    Depends(requires(Permission.DEVICE_READ, Permission.DEVICE_WRITE, Permission.ELDER_READ)),
+]
+
+
+def path_of(device_id: str) -> str:
+    """Return the address of a device's page."""
+    return f"{ROOT}/{quote(device_id)}"
+
+
+def show(
+    request: Request, template: str, now: datetime, *, status: int = 200, **values: Any
+) -> Response:
+    """Render `console/devices/<template>` for the person; every page gets the registry's words."""
+    tr = words_of(request, now)
+    actor: Actor = request.state.actor
+    return show_page(
+        request,
+        f"console/devices/{template}",
+        now,
+        status=status,
+        may_write=actor.may(Permission.DEVICE_WRITE),
+        may_see_elders=actor.may(Permission.ELDER_READ),
+        model_title=lambda code: words.model_title(code, tr.locale),
+        state_line=lambda device: words.state_line(device, tr),
+        say=lambda group, code: words.label(getattr(words, group), code, tr),
+        path_of=path_of,
+        **values,
+    )
+
+
+def see_other(path: str) -> Response:
+    """Send the browser on after something was done."""
+    return RedirectResponse(path, 303)
+
+
+def done(device_id: str, what: str) -> Response:
+    """Go back to the device's page, which says what was done."""
+    return see_other(f"{path_of(device_id)}?done={what}")
+
+
+async def too_late(
+    request: Request, ctx: WebContext, now: datetime, device_id: str, error: Conflict
+) -> Response:
+    """Say who was faster and what the device is now; nothing was changed."""
+    actor: Actor = request.state.actor
+    async with ctx.db.connection() as conn:
+        device = await guard.find(conn, device_id, actor)
+        change = await finding.last_change(conn, device_id)
+    tr = words_of(request, now)
+    title = tr.gettext(N_("设备已经不是您打开页面时的样子"))
+    if change is not None:
+        title = tr.gettext(N_("%(name)s %(time)s %(action)s")) % {
+            "name": change.by,
+            "time": when_text(change.at, now, tr),
+            "action": words.label(words.CHANGE, change.action, tr),
+        }
+    sentence = tr.gettext(N_("现在的状态：%(state)s。没有覆盖对方的操作。")) % {
+        "state": words.state_line(device, tr)
+    }
+    return show(
+        request,
+        "changed.html",
+        now,
+        status=error.status,
+        device=device,
+        headline=title,
+        sentence=sentence,
+    )
+
+
+async def form_values(request: Request) -> dict[str, str]:
+    """Return the text fields of a form, without spaces around them and what no database takes."""
+    form = await request.form()
+    return {
+        name: value.replace("\0", "").strip()
+        for name, value in form.multi_items()
+        if not isinstance(value, UploadFile)
+    }
+
+
+def uuid_in(values: Mapping[str, str], name: str) -> uuid.UUID | None:
+    """Return an id that a form sent, None when it is none."""
+    try:
+        return uuid.UUID(values.get(name, ""))
+    except ValueError:
+        return None
+
+
+def version_in(values: Mapping[str, str]) -> int:
+    """Return the version that the person saw; 0, which no device has, when there is none."""
+    text = values.get("version", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -1,0 +1,163 @@
+"""The words of the devices' pages for the codes of the registry, in Chinese as the source."""
+
+from collections.abc import Mapping
+
+from dashboards.ui.i18n import N_, Translator
+from dashboards.ui.words import DEVICE_STATUS
+from devices.profiles import PROFILES
+from devices.registry.model import Device
+
+# What is done next, on its button; the same words stand over the page that asks for the reason.
+ACTION = {
+    "bind": N_("绑定老人"),
+    "unbind": N_("解绑"),
+    "mark_faulty": N_("报故障"),
+    "repair": N_("修复入库"),
+    "retire": N_("报废"),
+}
+REBIND = N_("改绑")
+# What an action does, said before it is done.
+EFFECT = {
+    "unbind": N_("设备回到库存，不再属于这位老人；凭据保留，可以再绑定给别人。"),
+    "mark_faulty": N_("设备退出使用；绑定着老人的会同时解绑。修好后可以重新入库。"),
+    "repair": N_("设备回到库存，可以再绑定给老人。"),
+    "retire": N_("设备永久停用，凭据立即失效，绑定同时解除。报废后不能恢复。"),
+}
+REASON = {
+    "not_needed": N_("老人不再需要"),
+    "replaced": N_("换了另一台"),
+    "moved_away": N_("老人搬走"),
+    "deceased": N_("老人去世"),
+    "wrong_elder": N_("绑定错了人"),
+    "rebound": N_("改绑给另一位老人"),
+    "moved_room": N_("换了房间"),
+    "no_power": N_("不开机或充不进电"),
+    "no_signal": N_("没有信号"),
+    "damaged": N_("外壳或部件损坏"),
+    "false_alarms": N_("频繁误报"),
+    "wrong_readings": N_("读数不准"),
+    "part_replaced": N_("更换了部件"),
+    "battery_replaced": N_("更换了电池"),
+    "firmware_updated": N_("升级了固件"),
+    "no_fault_found": N_("检测未见故障"),
+    "beyond_repair": N_("无法修复"),
+    "lost": N_("遗失"),
+    "worn_out": N_("老化"),
+    "recalled": N_("厂家召回"),
+    "other": N_("其他原因"),
+}
+# What the audit log says was done, after a name: “巴图 绑定了设备”.
+CHANGE = {
+    "device.registered": N_("登记了设备"),
+    "device.corrected": N_("修改了资料"),
+    "device.bound": N_("绑定了老人"),
+    "device.unbound": N_("解除了绑定"),
+    "device.marked_faulty": N_("报了故障"),
+    "device.repaired": N_("修复入库"),
+    "device.retired": N_("报废了设备"),
+    "device.paused": N_("停用了设备"),
+    "device.resumed": N_("恢复了使用"),
+    "device.test_started": N_("打开了测试模式"),
+    "device.test_ended": N_("关闭了测试模式"),
+    "device.credential_issued": N_("发放了凭据"),
+    "device.credential_rotated": N_("更换了凭据"),
+    "device.credential_revoked": N_("吊销了凭据"),
+    "device.alias_added": N_("添加了协议名称"),
+    "device.alias_removed": N_("删除了协议名称"),
+}
+PROBLEM = {
+    "device_id.form": N_("编号由字母、数字、横线和下划线组成，以字母或数字开头，最长 64 个字符"),
+    "device_id.taken": N_("这个编号已经登记过"),
+    "profile.unknown": N_("请选择型号"),
+    "division_code.outside": N_("请选择您负责范围内的区划"),
+    "gateway_id.unknown": N_("没有这个网关，或者它不在您负责的区域"),
+    "gateway_id.itself": N_("设备不能做自己的网关"),
+    "serial.too_long": N_("序列号最长 64 个字符"),
+    "codec.unknown": N_("请选择协议"),
+    "address.required": N_("请填写设备在协议中的名称"),
+    "address.too_long": N_("名称最长 128 个字符"),
+    "address.form": N_("名称里有看不见的字符，请重新输入"),
+    "address.taken": N_("另一台设备已经用了这个名称"),
+    "elder_id.required": N_("请先搜索并选中一位老人"),
+    "room.too_long": N_("房间最长 40 个字"),
+    "reason.required": N_("请说明原因"),
+    "reason.too_long": N_("原因最长 200 个字"),
+    "note.required": N_("选了“其他原因”，请在备注里写明"),
+    "note.too_long": N_("备注最长 200 个字"),
+    "until.range": N_("请选择停用多久，最长 30 天"),
+}
+CAPABILITY = {
+    "sos": N_("求助按键"),
+    "fall": N_("跌倒识别"),
+    "vitals": N_("体征"),
+    "location": N_("定位"),
+    "geofence": N_("安全区域"),
+    "speech": N_("语音通话"),
+    "ring": N_("响铃"),
+    "bed": N_("在床离床"),
+    "motion": N_("人体活动"),
+    "door": N_("门的开关"),
+    "smoke": N_("烟雾"),
+    "gas": N_("燃气"),
+    "water_leak": N_("漏水"),
+    "climate": N_("温湿度"),
+    "subdevices": N_("下挂设备"),
+    "commands": N_("远程命令"),
+}
+SUPPRESSED = {
+    "device_paused": N_("停用中，未呼叫"),
+    "elder_away": N_("老人外出，未呼叫"),
+}
+SOURCE = {"device": N_("设备上报"), "rule": N_("规则判断"), "person": N_("人工")}
+CONNECTION = {"online": N_("在线"), "offline": N_("离线"), "never": N_("从未上线")}
+STATE_TONE = {"stock": "", "bound": "accent", "faulty": "bad", "retired": "quiet"}
+CONNECTION_TONE = {"online": "good", "offline": "bad", "never": "quiet"}
+# How long a pause may be, in hours.
+PAUSES: Mapping[int, str] = {
+    1: N_("1 小时"),
+    4: N_("4 小时"),
+    24: N_("1 天"),
+    72: N_("3 天"),
+    168: N_("7 天"),
+    336: N_("14 天"),
+    720: N_("30 天"),
+}
+ROOMS = (N_("随身佩戴"), N_("客厅"), N_("卧室"), N_("床"), N_("卫生间"), N_("厨房"), N_("大门"))
+
+
+def label(words: Mapping[str, str], code: str, tr: Translator) -> str:
+    """Return the label of a code, or the code where there is none."""
+    return tr.gettext(words[code]) if code in words else code
+
+
+def labels(words: Mapping[str, str], tr: Translator) -> dict[str, str]:
+    """Return every label in the reader's language."""
+    return {code: tr.gettext(text) for code, text in words.items()}
+
+
+def errors_of(fields: Mapping[str, str], tr: Translator) -> dict[str, str]:
+    """Return a sentence for each problem of the registry (field → code)."""
+    return {name: label(PROBLEM, f"{name}.{code}", tr) for name, code in fields.items()}
+
+
+def model_title(profile: str, language: str) -> str:
+    """Return the name of a model, its code where the model is no longer known."""
+    model = PROFILES.get(profile)
+    return model.title(language) if model else profile
+
+
+def model_choices(language: str) -> list[tuple[str, str]]:
+    """Return (code, name) of every model, by vendor and name."""
+    models = sorted(PROFILES.values(), key=lambda one: (one.codec, one.title(language)))
+    return [(model.code, model.title(language)) for model in models]
+
+
+def state_line(device: Device, tr: Translator) -> str:
+    """Return the state and, where somebody gave one, the reason: 故障（没有信号）."""
+    state = label(DEVICE_STATUS, device.state.value, tr)
+    if not device.state_reason:
+        return state
+    reason = label(REASON, device.state_reason, tr)
+    if device.state_reason == "other":
+        reason = device.state_note
+    return tr.gettext(N_("%(state)s（%(reason)s）")) % {"state": state, "reason": reason}

@@ -1,0 +1,74 @@
+"""The devices' pages in a real browser: readable, in their window, obeying the strict policy."""
+
+import pytest
+from playwright.async_api import Browser, Page
+
+from kernel.auth.model import Role
+from kernel.crypto import FieldCipher
+from tests.dashboards.devices.furniture import LONG_ID, furnish
+from tests.dashboards.devices.site import Site, browse, serving
+from tests.dashboards.ui.watching import (
+    accessibility_findings,
+    collect_complaints,
+    photograph,
+    scrolls_sideways,
+    settled,
+)
+
+WIDE, ZOOMED, PHONE = (1366, 768), (683, 384), (390, 844)
+ROOT = "/console/devices"
+PAGES = {
+    "list": ROOT,
+    "list-none": f"{ROOT}?q=nothing",
+    "watch": f"{ROOT}/W-0193",
+    "gateway": f"{ROOT}/H-0007",
+    "faulty": f"{ROOT}/S-0003",
+    "long": f"{ROOT}/{LONG_ID}",
+    "new": f"{ROOT}/new",
+    "bind": f"{ROOT}/{LONG_ID}/bind?q=w",
+    "rebind": f"{ROOT}/W-0193/bind",
+    "unbind": f"{ROOT}/W-0193/change/unbind",
+    "retire": f"{ROOT}/S-0003/change/retire",
+    "pause": f"{ROOT}/W-0193/pause",
+    "names": f"{ROOT}/4G-0001/names",
+    "details": f"{ROOT}/D-0021/details",
+}
+LOOKS: list[tuple[str, tuple[int, int], dict[str, str]]] = [
+    ("wide", WIDE, {}),
+    ("english-dark", WIDE, {"locale": "en", "theme": "dark"}),
+    ("zoomed", ZOOMED, {}),
+    ("phone", PHONE, {"locale": "en"}),
+]
+
+
+async def findings(page: Page, name: str, path: str) -> list[str]:
+    """Return everything that is wrong with a page."""
+    complaints = collect_complaints(page)
+    await page.goto(path)
+    await settled(page)
+    await photograph(page, f"devices/{name}", whole=True)
+    found = [*complaints, *await accessibility_findings(page)]
+    if await scrolls_sideways(page):
+        found.append("scrolls sideways")
+    return [f"{name}: {each}" for each in found]
+
+
+@pytest.mark.parametrize(("look", "size", "choices"), LOOKS, ids=[look[0] for look in LOOKS])
+async def test_every_page_is_accessible_fits_and_obeys_the_policy(
+    look: str,
+    size: tuple[int, int],
+    choices: dict[str, str],
+    site: Site,
+    cipher: FieldCipher,
+    chromium: Browser,
+) -> None:
+    opened = await site.account("batu", Role.DEVICE_TECHNICIAN, **choices)
+    async with site.db.transaction() as tx:
+        await furnish(tx, cipher, opened.session.actor, site.clock.now)
+    async with serving(site) as url:
+        context, page = await browse(chromium, url, opened.token, size)
+        found = []
+        for name, path in PAGES.items():
+            found += await findings(page, f"{name}-{look}", path)
+        await context.close()
+    assert found == []
