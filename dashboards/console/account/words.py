@@ -26,9 +26,19 @@ PROBLEMS: Mapping[str, str] = {
     "password_wrong": N_("现在的密码不对。"),
     "password_repeat": N_("两次输入的新密码不一致。"),
 }
+# In the summary above a form a sentence stands without its field.
+NEEDED: Mapping[str, str] = {
+    "display_name": N_("请填写姓名。"),
+    "roles": N_("请至少选择一个角色。"),
+}
 
 
 def errors_of(error: Invalid, tr: Translator) -> dict[str, str]:
     """Return {field: sentence} for a form that was refused."""
     codes: Mapping[str, str] = error.facts.get("problems", {})
-    return {field: tr.gettext(PROBLEMS[code]) for field, code in codes.items()}
+    return {
+        field: tr.gettext(
+            NEEDED.get(field, PROBLEMS[code]) if code == "required" else PROBLEMS[code]
+        )
+        for field, code in codes.items()
+    }

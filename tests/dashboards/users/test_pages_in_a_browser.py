@@ -155,6 +155,7 @@ async def test_the_auditor_reads_the_log(
     await seat.page.goto("/console/audit")
     await judge(seat, "audit")
     await seat.page.get_by_role("button", name="核对全部").click()
+    await expect(seat.page.get_by_text("打开这一页时只核对最近的记录")).to_have_count(0)
     await expect(seat.page.get_by_text("链完整，已核对")).to_be_visible()
     await seat.page.get_by_label("操作", exact=True).select_option("elder.read")
     await seat.page.get_by_role("button", name="筛选").click()

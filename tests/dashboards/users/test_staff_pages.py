@@ -68,8 +68,8 @@ async def test_an_account_is_created_and_its_password_shown_once(
     [
         ({"username": "赵敏"}, "用户名为 2 到 64 个字母"),
         ({"username": "ADMIN.CITY"}, "这个用户名已有人使用"),
-        ({"display_name": " "}, "这一项必须填写"),
-        ({"role-operator": ""}, "这一项必须填写"),
+        ({"display_name": " "}, "请填写姓名"),
+        ({"role-operator": ""}, "请至少选择一个角色"),
         ({"division": "15010"}, "请填写省、市、县区、乡镇或村的代码"),
         ({"division": "150199"}, "没有这个行政区划"),
         ({"division": "没有这个地方"}, "没有这个行政区划"),
