@@ -3,6 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 FRAMES = Counter("silverline_ingest_frames_total", "Frames received", ["transport", "codec"])
+ODDITIES = Counter("silverline_ingest_oddities_total", "Warnings of codecs", ["codec"])
 MESSAGES = Counter("silverline_ingest_messages_total", "Messages stored for the first time")
 DUPLICATES = Counter("silverline_ingest_duplicates_total", "Messages that were stored before")
 READINGS = Counter("silverline_ingest_readings_total", "Readings stored")

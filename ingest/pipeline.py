@@ -156,12 +156,13 @@ class Pipeline:
 
     async def _fresh(self, tx: Tx, parts: Sequence[Part]) -> set[int]:
         """Which parts were never stored before, by `id`; the first of several copies counts."""
+        again = [part for part in parts if part.identity.copies is not None]
+        wanted = [(p.device.no, p.identity.copies) for p in again if p.identity.copies is not None]
+        known = {id(again[place]) for place in await store.stored_before(tx, wanted)}
         first: dict[MessageKey, Part] = {}
         for part in parts:
-            copies = part.identity.copies
-            if copies is not None and await store.was_stored(tx, part.device.no, copies):
-                continue
-            first.setdefault((part.device.no, part.identity.key), part)
+            if id(part) not in known:
+                first.setdefault((part.device.no, part.identity.key), part)
         marks = {key: part.received_at for key, part in first.items()}
         stored = await store.insert_identities(tx, marks)
         return {id(part) for key, part in first.items() if key in stored}

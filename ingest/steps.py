@@ -33,6 +33,8 @@ def decode(delivery: Delivery) -> Work:
     except CodecError as error:
         work.refuse(error.reason, str(error))
         return work
+    if work.decoded.warnings:
+        metrics.ODDITIES.labels(delivery.codec.name).inc(len(work.decoded.warnings))
     for reject in work.decoded.rejects:
         work.refuse(reject.reason, reject.text, payload=reject.payload)
     return work

@@ -1,7 +1,7 @@
 """SQL of the pipeline: identities, alarms, what is known of a device, answers to commands."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,14 +39,26 @@ async def insert_identities(tx: Tx, marks: Mapping[MessageKey, datetime]) -> set
     return {(row[0], row[1]) for row in rows}
 
 
-async def was_stored(tx: Tx, device_no: int, copies: Copies) -> bool:
-    """Whether the first delivery of a redelivered message was stored (identity.py, third kind)."""
+async def stored_before(tx: Tx, wanted: Sequence[tuple[int, Copies]]) -> set[int]:
+    """Of redelivered messages, return the places of those whose first delivery was stored.
+
+    For messages without number and time only (identity.py, third kind).
+    """
+    if not wanted:
+        return set()
     rows = await fetch_tuples(
         tx,
-        "SELECT identity FROM ingest_message WHERE device_no = %s AND identity BETWEEN %s AND %s",
-        (device_no, copies.low, copies.high),
+        "SELECT k.place, m.identity"
+        " FROM unnest(%s::bigint[], %s::uuid[], %s::uuid[]) WITH ORDINALITY"
+        " AS k (no, low, high, place)"
+        " JOIN ingest_message m ON m.device_no = k.no AND m.identity BETWEEN k.low AND k.high",
+        (
+            [no for no, _ in wanted],
+            [copies.low for _, copies in wanted],
+            [copies.high for _, copies in wanted],
+        ),
     )
-    return any(copies.matches(row[0]) for row in rows)
+    return {place - 1 for place, identity in rows if wanted[place - 1][1].matches(identity)}
 
 
 async def was_raised(tx: Tx, device_no: int, copies: Copies) -> bool:

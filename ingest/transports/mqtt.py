@@ -18,7 +18,7 @@ from ingest.lanes import Lane
 from ingest.settings import IngestSettings
 from ingest.transports.mqtt_connection import Connection, Link, Refused, Ticket
 from ingest.work import Delivery, Work
-from kernel.clock import utcnow
+from kernel.clock import monotonic, utcnow
 
 log = structlog.get_logger(__name__)
 _PAUSES = (0.2, 30.0)
@@ -27,6 +27,9 @@ _VERSIONS = {
     "3.1.1": (MQTTProtocolVersion.MQTTv311,),
     "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
 }
+_STABLE_SECONDS = 5.0
+"""A connection that ends sooner is no success: two processes may go by the same name, and each
+throws the other one out."""
 _LARGEST_WINDOW = 65_535
 _ANSWER_SECONDS = {True: 10.0, False: 3.0}
 """How long to wait for an answer to CONNECT, with a version that the broker is known to speak."""
@@ -94,12 +97,12 @@ class Subscription:
                 await connection.open(self._filters, _ANSWER_SECONDS[self._proven])
             except OSError as error:
                 self._say_refused(error)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - a delay
-                pause = min(_PAUSES[1], pause * 2)
-                continue
-            pause = _PAUSES[0]
-            self._proven, self._misses = True, 0
-            await self._stay(connection)
+            else:
+                self._proven, self._misses = True, 0
+                if await self._stay(connection) >= _STABLE_SECONDS:
+                    pause = _PAUSES[0]
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - a delay
+            pause = min(_PAUSES[1], pause * 2)
 
     def _say_refused(self, error: OSError) -> None:
         log.warning("ingest.broker_away", lane=self._lane.name, error=str(error))
@@ -111,7 +114,9 @@ class Subscription:
             self._versions.append(self._versions.pop(0))
             self._misses = 0
 
-    async def _stay(self, connection: Connection) -> None:
+    async def _stay(self, connection: Connection) -> float:
+        """Serve a connection until it ends; returns for how many seconds."""
+        begun = monotonic()
         self._set_connected(True)
         self.connects += 1
         log.info("ingest.connected", lane=self._lane.name, mqtt5=connection.modern)
@@ -123,6 +128,7 @@ class Subscription:
             self._set_connected(False)
         say = log.info if self._draining else log.warning
         say("ingest.disconnected", lane=self._lane.name, reason=connection.closed.result())
+        return monotonic() - begun
 
     def _set_connected(self, connected: bool) -> None:
         self.connected = connected
