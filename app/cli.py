@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 
 from app.settings import Settings, load_settings
+from kernel.clock import utcnow
 from kernel.errors import DomainError
 from kernel.logs import configure_logs
 
@@ -129,6 +131,39 @@ def doctor() -> None:
             out.print(f"    → {finding.remedy}", highlight=False)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def decode(
+    codec: Annotated[str, typer.Option(help="Name of the codec; see `silverline codecs`")],
+    hex_text: Annotated[str | None, typer.Option("--hex", help="The frame in hexadecimal")] = None,
+    text: Annotated[str | None, typer.Option(help="The frame as text")] = None,
+    topic: Annotated[str, typer.Option(help="The MQTT topic, where it matters")] = "",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="A file with the payload of an MQTT message")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="A model, whose states then become alarms")
+    ] = None,
+) -> None:
+    """Print what a frame says as JSON; exit code 2 and a sentence when it cannot be decoded."""
+    decoding = importlib.import_module("app.decoding")
+    frame = decoding.frame_of(
+        hex_text=hex_text, text=text, topic=topic, json_file=json_file, now=utcnow()
+    )
+    decoded = decoding.decode(decoding.codec_named(codec), frame, profile)
+    for warning in decoded.warnings:
+        err.print(f"[yellow]warning:[/] {warning}", highlight=False)
+    for reject in decoded.rejects:
+        err.print(f"[yellow]refused:[/] {reject}", highlight=False)
+    sys.stdout.write(json.dumps(decoding.records(decoded), ensure_ascii=False, indent=2) + "\n")
+
+
+@app.command()
+def codecs() -> None:
+    """List the codecs with what they serve and can do, as JSON."""
+    decoding = importlib.import_module("app.decoding")
+    sys.stdout.write(json.dumps(decoding.codec_list(), ensure_ascii=False, indent=2) + "\n")
 
 
 @user_app.command("add")

@@ -1,10 +1,11 @@
 """The embedded stack: PostgreSQL and our processes as children of one supervisor.
 
-A child that ends is started again after a pause; when the supervisor ends, the children end in the
-reverse order of their start, the database last.
+A child that ends, or the database, is started again after a pause; when the supervisor ends, the
+children end in the reverse order of their start, the database last.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import socket
@@ -119,6 +120,24 @@ class Stack:
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Start again what ends, until `stop` is set."""
+        # Apart from each other: a database that recovers takes its time, a child must not wait.
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_database(stop))
+            group.create_task(self._watch_children(stop))
+
+    async def _watch_database(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if not self.postgres.running:
+                log.warning("stack.database_ended")
+                self._progress("数据库已退出，正在重启 · PostgreSQL ended, restarting")
+                try:
+                    await asyncio.to_thread(self.postgres.start)
+                except EmbeddedError as error:
+                    # What a killed server left behind may still be ending: once more.
+                    log.warning("stack.database_refused", error=str(error))
+            await _pause(stop)
+
+    async def _watch_children(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             for child in list(self.children.values()):
                 if child.process.poll() is not None:
@@ -126,11 +145,7 @@ class Stack:
                     log.warning("stack.child_ended", name=child.name, code=code)
                     self._progress(f"{child.name} 已退出（{code}），正在重启 · restarting")
                     self._start(child.name, child.restarts + 1)
-            try:
-                async with asyncio.timeout(0.5):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await _pause(stop)
 
     async def stop(self) -> None:
         """End the children in order, the database last."""
@@ -239,6 +254,12 @@ class Stack:
             raise EmbeddedError(f"{name} ended with {code} while starting; its messages are above")
         if time.monotonic() > deadline:
             raise EmbeddedError(f"{name} is not ready: {said}")
+
+
+async def _pause(stop: asyncio.Event, seconds: float = 0.5) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 def _lock_folder(data_dir: Path) -> IO[str]:

@@ -1,12 +1,14 @@
 """A scripted operator: logs in over HTTP, listens to the live feed, works every incident off.
 
 It uses what a browser uses, nothing else: the login form, `/live`, and the JSON interface with the
-session's CSRF token. It records when each event reached it.
+session's CSRF token. It records when each event reached it, and what it saw when it looked. A
+server that is away for a while costs it time and no incident.
 """
 
 import asyncio
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +18,7 @@ import structlog
 from kernel.clock import utcnow
 
 log = structlog.get_logger(__name__)
+_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,17 @@ class Rung:
 
 @dataclass
 class ScriptedOperator:
-    """One seat. `run` ends when cancelled; `rung` and `resolved` are its own records."""
+    """One seat. `run` ends when cancelled; `rung`, `rendered` and `resolved` are its own records.
+
+    `rendered` is how many activations of each incident its lists and pages have shown.
+    """
 
     base_url: str
     username: str
     password: str
     rung: list[Rung] = field(default_factory=list)
+    rendered: dict[str, int] = field(default_factory=dict)
     resolved: set[str] = field(default_factory=set)
-    claimed: set[str] = field(default_factory=set)
     listening: asyncio.Event = field(default_factory=asyncio.Event)
     _todo: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     _csrf: str = ""
@@ -71,7 +77,7 @@ class ScriptedOperator:
                     async for line in stream.aiter_lines():
                         if line.startswith("data:"):
                             await self._hear(client, json.loads(line[5:]))
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _hear(self, client: httpx.AsyncClient, event: dict[str, Any]) -> None:
         at_ms = utcnow().timestamp() * 1000
@@ -81,20 +87,31 @@ class ScriptedOperator:
             self._todo.put_nowait(event["id"])
         elif name == "resync":
             # The feed may have had a gap: look at everything that is open.
-            self.listening.set()
-            for row in (await client.get("/api/incidents")).json()["items"]:
+            for row in (await self._get(client, "/api/incidents"))["items"]:
+                self._see(row)
                 self._todo.put_nowait(row["id"])
+            self.listening.set()
 
     async def _work(self, client: httpx.AsyncClient) -> None:
         while True:
             incident_id = await self._todo.get()
-            if incident_id not in self.resolved:
+            if incident_id in self.resolved:
+                continue
+            try:
                 await self._take(client, incident_id)
+            except httpx.HTTPError:
+                # The server went away, perhaps after it had done what was asked: look again.
+                self._todo.put_nowait(incident_id)
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _see(self, row: Mapping[str, Any]) -> None:
+        seen = self.rendered.get(row["id"], 0)
+        self.rendered[row["id"]] = max(seen, int(row["activation_count"]))
 
     async def _take(self, client: httpx.AsyncClient, incident_id: str) -> None:
         """Claim, send somebody, resolve; another seat that was faster is left to it."""
-        page = (await client.get(f"/api/incidents/{incident_id}")).json()
-        state = page["incident"]
+        state = (await self._get(client, f"/api/incidents/{incident_id}"))["incident"]
+        self._see(state)
         if state["status"] == "resolved":
             self.resolved.add(incident_id)
             return
@@ -102,12 +119,10 @@ class ScriptedOperator:
             answer = await self._post(client, incident_id, "acknowledge", version=state["version"])
             if answer is None:
                 return
-            self.claimed.add(incident_id)
             state = answer
-        elif incident_id not in self.claimed:
+        elif state["holder_username"] != self.username:
             return
-        responders = await client.get(f"/api/incidents/{incident_id}/responders")
-        suggested = responders.json()["items"]
+        suggested = (await self._get(client, f"/api/incidents/{incident_id}/responders"))["items"]
         if state["severity"] == "critical" and suggested and state["status"] == "acknowledged":
             answer = await self._post(
                 client, incident_id, "dispatch",
@@ -126,6 +141,12 @@ class ScriptedOperator:
         else:
             self.resolved.add(incident_id)
 
+    async def _get(self, client: httpx.AsyncClient, path: str) -> dict[str, Any]:
+        answer = await client.get(path)
+        answer.raise_for_status()
+        result: dict[str, Any] = answer.json()
+        return result
+
     async def _post(
         self, client: httpx.AsyncClient, incident_id: str, action: str, **body: Any
     ) -> dict[str, Any] | None:
@@ -136,6 +157,8 @@ class ScriptedOperator:
         )
         if answer.status_code == httpx.codes.CONFLICT:
             return None
+        if answer.is_server_error:
+            answer.raise_for_status()
         if answer.is_error:
             log.warning("operator.refused", action=action, status=answer.status_code)
             return None

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -49,12 +50,17 @@ def programs() -> Path:
 
 
 class EmbeddedPostgres:
-    """One cluster in `data_dir`; `start` is idempotent, also after a supervisor was killed."""
+    """One cluster in `data_dir`; `start` is idempotent, also after a supervisor was killed.
+
+    `start` and `stop` exclude each other: a supervisor that brings a crashed server back in a
+    thread may be told to stop meanwhile.
+    """
 
     def __init__(self, data_dir: Path, settings: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir.resolve()
         self._settings = SETTINGS | (settings or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
         # A socket's path is limited to about 107 bytes, a checkout's may be longer.
         digest = hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:12]
         self.socket_dir = Path(tempfile.gettempdir()) / f"silverline-{digest}"
@@ -64,17 +70,31 @@ class EmbeddedPostgres:
         """The postmaster's process id, None when it does not run."""
         with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
             pid = int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, 0)
-                return pid
+            # After a crash the file stays, and its number may be another program's by now.
+            with contextlib.suppress(OSError):
+                if os.fsencode(self.data_dir) in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return pid
         return None
+
+    @property
+    def running(self) -> bool:
+        """True while the server that `start` has started is alive."""
+        return self._process is not None and self._process.poll() is None
 
     def url(self, database: str = "silverline") -> str:
         """Return the connection string of a database in this cluster."""
         return f"postgresql://silverline@/{database}?host={quote(str(self.socket_dir), safe='')}"
 
     def start(self) -> None:
-        """Make the cluster if need be, start the server and wait until it answers."""
+        """Make the cluster if need be, start the server and wait until it answers.
+
+        Raises EmbeddedError when it does not, for instance because processes of a killed server
+        have not ended yet.
+        """
+        with self._turn:
+            self._start()
+
+    def _start(self) -> None:
         self._prepare_folders()
         if not (self.data_dir / "PG_VERSION").exists():
             self._initialise()
@@ -94,6 +114,10 @@ class EmbeddedPostgres:
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the server: open connections are ended; `immediate` is a crash on purpose."""
+        with self._turn:
+            self._stop(immediate)
+
+    def _stop(self, immediate: bool) -> None:
         if self._process is None:
             return
         if self._process.poll() is None:

@@ -2,6 +2,7 @@
 
 import structlog
 
+from app import wiring
 from app.embedded.broker import BrokerSettings, EmbeddedBroker
 from app.processes import stop_on_signals
 from app.settings import Settings
@@ -14,7 +15,13 @@ async def run(settings: Settings) -> None:
     stop = stop_on_signals()
     mqtt = settings.mqtt
     broker = EmbeddedBroker(
-        BrokerSettings(mqtt.bind, mqtt.port, mqtt.username, mqtt.password.get_secret_value()),
+        BrokerSettings(
+            mqtt.bind,
+            mqtt.port,
+            mqtt.username,
+            mqtt.password.get_secret_value(),
+            wiring.ingest_subscriptions(settings),
+        ),
         settings.database_url,
     )
     await broker.start()
