@@ -68,7 +68,6 @@ SENTENCES: Mapping[str, str] = {
     "already_given": "This consent was already given and not withdrawn.",
     "heading_missing": "No row of headings with a column of names was found.",
     "no_rows": "There are no rows below the headings.",
-    "not_finite": "This is not a number.",
 }
 
 

@@ -212,12 +212,21 @@ async def _report(
         )
         for row in understood.rows
     )
-    return Report(understood.columns, understood.ignored, rows, _lines(found), _lines(doubts))
+    columns = understood.columns
+    return Report(
+        columns,
+        understood.ignored,
+        rows,
+        _lines(found, columns.values()),
+        _lines(doubts, columns.values()),
+    )
 
 
-def _lines(found: Iterable[RowProblem]) -> tuple[ReportLine, ...]:
+def _lines(found: Iterable[RowProblem], columns: Iterable[str]) -> tuple[ReportLine, ...]:
+    """Return the lines in the order in which somebody reads the sheet."""
+    places = {title: place for place, title in enumerate(columns)}
     lines = [ReportLine(p.row, p.column, p.problem.code, dict(p.problem.facts)) for p in found]
-    return tuple(sorted(lines, key=lambda line: line.row))
+    return tuple(sorted(lines, key=lambda line: (line.row, places.get(line.column, -1))))
 
 
 def _outside(understood: Interpretation, actor: Actor) -> Iterator[RowProblem]:

@@ -21,7 +21,12 @@ from kernel.divisions.codes import significant_prefix
 router = APIRouter()
 
 SORTS = [sort.value for sort in Sort]
-FILTERS = ("q", "division", "living", "age", "incident", "device", "archived")
+FILTERS = ("q", "division", "living", "age", "state")
+STATES = {
+    "incident": N_("有未结警情"),
+    "no_device": N_("没有设备"),
+    "archived": N_("已归档"),
+}
 
 
 def filters_of(query: Mapping[str, str]) -> Filters:
@@ -32,9 +37,9 @@ def filters_of(query: Mapping[str, str]) -> Filters:
         division=query.get("division", "") if query.get("division", "").isdigit() else "",
         living_situation=LivingSituation(living) if living in set(LivingSituation) else None,
         age_band=band_of(query.get("age", "")),
-        open_incident=query.get("incident") == "open",
-        no_device=query.get("device") == "none",
-        archived=query.get("archived") == "1",
+        open_incident=query.get("state") == "incident",
+        no_device=query.get("state") == "no_device",
+        archived=query.get("state") == "archived",
     )
 
 
@@ -74,6 +79,7 @@ async def elders(request: Request, actor: Reader, ctx: Context, now: Now) -> Res
             for one in divisions
         ],
         ages=[(band.code, tr.gettext(AGE_WORDS[band.code])) for band in AGE_BANDS],
+        states=[(code, tr.gettext(label)) for code, label in STATES.items()],
         export_url=listing.url(page=None).replace(ROOT, f"{ROOT}/export.csv", 1),
     )
 
