@@ -2,13 +2,10 @@
 
 from fastapi import APIRouter
 
-from dashboards.console import live
+from dashboards.console import elders, live
 from dashboards.console.account import login
 from dashboards.console.account import routes as account
 from dashboards.console.audit import routes as audit
-from dashboards.console.elders import routes_edit as elders_edit
-from dashboards.console.elders import routes_list as elders_list
-from dashboards.console.elders import routes_page as elders_page
 from dashboards.console.users import routes as users
 from dashboards.portal import responder
 from hotline.carrier import api as carrier_api
@@ -18,9 +15,7 @@ PAGE_ROUTERS: tuple[APIRouter, ...] = (
     login.router,
     account.router,
     live.router,
-    elders_list.router,
-    elders_edit.router,
-    elders_page.router,
+    elders.router,
     users.router,
     audit.router,
     responder.router,

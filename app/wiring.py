@@ -6,6 +6,7 @@ The wings do not import each other. Everything that passes between them is in th
 from datetime import datetime
 
 from app.settings import Settings
+from care.imports import jobs as import_jobs
 from devices.alarms import ClearedCondition, RaisedAlarm
 from devices.credentials import jobs as credential_jobs
 from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
@@ -95,4 +96,5 @@ async def jobs(settings: Settings, db: Database) -> list[Job]:
         Job("kernel.prune", prune, every_seconds=3600),
         *await ingest_jobs.jobs(db, react_to_alarm, condition_cleared),
         *hotline.jobs(),
+        *import_jobs.JOBS,
     ]
