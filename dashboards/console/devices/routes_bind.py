@@ -118,7 +118,7 @@ async def _form(
         now,
         status=422 if wrong else 200,
         device=device,
-        values=values | {"elder_id": chosen},
+        values={"q": "", "room": "", "version": ""} | values | {"elder_id": chosen},
         found=found,
         total=total,
         errors=words.errors_of(wrong or {}, tr),

@@ -4,7 +4,6 @@ import uuid
 from datetime import datetime, timedelta
 
 from care.elders.demo import SeededElder, seed_elders
-
 from devices.metrics import METRICS
 from devices.registry import access, service
 from devices.registry.machine import DeviceAction
