@@ -242,7 +242,7 @@ async def prune(db: Database, now: datetime) -> None:
         await execute(tx, "DELETE FROM job_run WHERE finished_at < %s", (now - timedelta(days=7),))
         await execute(tx, "DELETE FROM outbox WHERE done_at < %s", (now - timedelta(days=30),))
         await execute(tx, "DELETE FROM user_session WHERE expires_at < %s", (now,))
-        await execute(tx, "DELETE FROM login_attempt WHERE at < %s", (now - timedelta(days=90),))
+        await execute(tx, "DELETE FROM login_attempt WHERE at < %s", (now - timedelta(days=1),))
         await execute(
             tx, "DELETE FROM login_lock WHERE last_attempt_at < %s", (now - timedelta(days=1),)
         )

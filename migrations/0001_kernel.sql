@@ -47,11 +47,11 @@ CREATE TABLE user_session (
 CREATE INDEX user_session_user ON user_session (user_id);
 CREATE INDEX user_session_expires ON user_session (expires_at);
 
--- Attempts to log in, for the rate limit by address (IPv6: its /64 network).
+-- Attempts to log in, for the rate limit by address (IPv6: its /64 network). Without the name: people
+-- type their password into the wrong field.
 CREATE TABLE login_attempt (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at         timestamptz NOT NULL,
-    username   text NOT NULL,
     client_ip  inet NOT NULL,
     succeeded  boolean NOT NULL
 );

@@ -76,9 +76,9 @@ async def take_place(tx: Tx, username: str, client_ip: str, now: datetime) -> At
     locked_until = await _count_name(tx, name, now)
     attempt_id = await fetch_value(
         tx,
-        "INSERT INTO login_attempt (at, username, client_ip, succeeded)"
-        " VALUES (%s, %s, %s::inet, false) RETURNING id",
-        (now, name, address),
+        "INSERT INTO login_attempt (at, client_ip, succeeded)"
+        " VALUES (%s, %s::inet, false) RETURNING id",
+        (now, address),
     )
     return Attempt(int(attempt_id), name, locked_until)
 

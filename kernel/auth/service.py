@@ -71,19 +71,7 @@ async def login(
     except (attempts.LockedOut, attempts.TooManyFromAddress) as error:
         _logins.labels(error.code).inc()
         raise
-    async with db.connection() as conn:
-        user = await store.get_user_by_name(conn, attempt.name)
-        stored = await store.password_hash_of(conn, user.id) if user else None
-    matches = await passwords.verify_password(stored or passwords.NOBODY, password)
-    if user is None or stored is None or not matches or user.disabled_at is not None:
-        await _refuse(db, attempt, user, client_ip, now)
-    elif passwords.needs_rehash(stored):
-        fresh = await passwords.hash_password(password)
-        async with db.transaction() as tx:
-            await store.replace_hash(tx, user.id, stored, fresh)
-        stored = fresh
-    if user is None or stored is None:
-        raise RuntimeError("a refused login went on")
+    user, stored = await _checked(db, attempt, password, client_ip, now)
     async with db.transaction() as tx:
         locked = await store.get_user(tx, user.id, lock=True)
         # What was checked a moment ago must still be so: an account can be disabled meanwhile.
@@ -99,9 +87,28 @@ async def login(
     return opened
 
 
-async def _refuse(
+async def _checked(
+    db: Database, attempt: attempts.Attempt, password: str, client_ip: str, now: datetime
+) -> tuple[User, str]:
+    """Return the account that the password belongs to, and its stored hash; else refuse."""
+    async with db.connection() as conn:
+        user = await store.get_user_by_name(conn, attempt.name)
+        stored = await store.password_hash_of(conn, user.id) if user else None
+    matches = await passwords.verify_password(stored or passwords.NOBODY, password)
+    if user is None or stored is None or not matches or user.disabled_at is not None:
+        raise await _refusal(db, attempt, user, client_ip, now)
+    if passwords.needs_rehash(stored):
+        fresh = await passwords.hash_password(password)
+        async with db.transaction() as tx:
+            await store.replace_hash(tx, user.id, stored, fresh)
+        stored = fresh
+    return user, stored
+
+
+async def _refusal(
     db: Database, attempt: attempts.Attempt, user: User | None, client_ip: str, now: datetime
-) -> None:
+) -> DomainError:
+    """Write the failure down and return the error to raise."""
     # A name that nobody has is not written down: people type their password into the wrong field.
     actor = user.as_actor() if user else Actor(None, "?", "?", frozenset(), "")
     async with db.transaction() as tx:
@@ -111,12 +118,12 @@ async def _refuse(
     _logins.labels("failed").inc()
     log.info("login.failed", known=user is not None, locked=attempt.locked_until is not None)
     if attempt.locked_until:
-        raise attempts.LockedOut(
+        return attempts.LockedOut(
             "This account is locked after too many failed logins.",
             locked_until=attempt.locked_until,
             retry_after=int((attempt.locked_until - now).total_seconds()),
         )
-    raise LoginRefused("The username or the password is wrong.")
+    return LoginRefused("The username or the password is wrong.")
 
 
 async def _open(tx: Tx, user: User, client_ip: str, user_agent: str, now: datetime) -> NewSession:
@@ -199,12 +206,7 @@ async def change_password(
     actor = session.actor
     if actor.user_id is None:
         raise RuntimeError("the system has no password")
-    if problem := passwords.password_problem(new, actor.username):
-        raise problems.invalid({"new": problem})
-    if new != repeated:
-        raise problems.invalid({"repeated": "password_repeat"})
-    if new == current:
-        raise problems.invalid({"new": "password_same"})
+    _check_change(actor, current, new, repeated)
     async with db.transaction() as tx:
         attempt = await attempts.take_place(tx, actor.username, client_ip, now)
         stored = await store.password_hash_of(tx, actor.user_id)
@@ -222,6 +224,15 @@ async def change_password(
         opened = await _open(tx, changed, client_ip, user_agent, now)
         await _audit(tx, actor, "password.changed", now)
     return opened
+
+
+def _check_change(actor: Actor, current: str, new: str, repeated: str) -> None:
+    if problem := passwords.password_problem(new, actor.username):
+        raise problems.invalid({"new": problem})
+    if new != repeated:
+        raise problems.invalid({"repeated": "password_repeat"})
+    if new == current:
+        raise problems.invalid({"new": "password_same"})
 
 
 async def set_preferences(tx: Tx, actor: Actor, *, locale: str, theme: str, text_size: str) -> None:

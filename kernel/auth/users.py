@@ -71,34 +71,39 @@ async def create_user(
 
     Raises Invalid (fields username, display_name, roles, division, password).
     """
-    username = username.strip()
     form = AccountForm(display_name.strip(), frozenset(roles), division)
     found = _check(actor, form)
+    username = username.strip()
     if not _USERNAME.fullmatch(username):
         found["username"] = "username_characters"
     if problem := passwords.password_problem(password, username):
         found["password"] = problem
     problems.raise_if(found)
-    hashed = await passwords.hash_password(password)
-    user = User(
+    user = replace(
+        _blank(username, form, now), locale=locale, must_change_password=must_change_password
+    )
+    if not await store.insert_user(tx, user, await passwords.hash_password(password)):
+        raise problems.invalid({"username": "username_taken"})
+    await _audit(tx, actor, "user.created", user, now, roles=sorted(user.roles))
+    return user
+
+
+def _blank(username: str, form: AccountForm, now: datetime) -> User:
+    return User(
         id=new_id(),
         username=username,
         display_name=form.display_name,
         roles=_roles(form.roles),
         division=form.division,
-        locale=locale,
+        locale="zh",
         theme="auto",
         text_size="normal",
         on_duty=False,
-        must_change_password=must_change_password,
+        must_change_password=False,
         disabled_at=None,
         created_at=now,
         version=1,
     )
-    if not await store.insert_user(tx, user, hashed):
-        raise problems.invalid({"username": "username_taken"})
-    await _audit(tx, actor, "user.created", user, now, roles=sorted(user.roles))
-    return user
 
 
 def _roles(names: Iterable[str]) -> frozenset[Role]:
@@ -146,15 +151,8 @@ async def edit_user(
     if old.version != version:
         raise Conflict("Somebody else has changed this account.", version=old.version)
     form = replace(form, display_name=form.display_name.strip())
-    found = _check(actor, form)
-    if old.id == actor.user_id:
-        if form.roles != old.roles:
-            found.setdefault("roles", "own_rights")
-        if form.division != old.division:
-            found.setdefault("division", "own_rights")
-        if form.disabled:
-            found["disabled"] = "disable_self"
-    problems.raise_if(found)
+    own = _check_own(actor, old, form) if old.id == actor.user_id else {}
+    problems.raise_if(own | _check(actor, form))
     user = replace(
         old,
         display_name=form.display_name,
@@ -162,28 +160,36 @@ async def edit_user(
         division=form.division,
         disabled_at=(old.disabled_at or now) if form.disabled else None,
     )
-    changed = [
-        name
-        for name in ("display_name", "roles", "division", "disabled_at")
-        if getattr(old, name) != getattr(user, name)
-    ]
+    changed = [name for name in _EDITABLE if getattr(old, name) != getattr(user, name)]
     if not changed:
         return old
     await store.update_user(tx, user)
     # Rights are read anew with each request, but an open feed was opened with the old ones.
-    if {"roles", "division", "disabled_at"} & set(changed):
+    if set(changed) - {"display_name"}:
         await store.delete_sessions(tx, user.id)
-    await _audit(
-        tx,
-        actor,
-        "user.disabled" if user.disabled_at and not old.disabled_at else "user.edited",
-        user,
-        now,
-        changed=changed,
-        roles=[sorted(old.roles), sorted(user.roles)],
-        divisions=[old.division, user.division],
-    )
+    facts = {
+        "changed": changed,
+        "roles": [sorted(old.roles), sorted(user.roles)],
+        "divisions": [old.division, user.division],
+    }
+    action = "user.disabled" if user.disabled_at and not old.disabled_at else "user.edited"
+    await _audit(tx, actor, action, user, now, **facts)
     return replace(user, version=old.version + 1)
+
+
+_EDITABLE = ("display_name", "roles", "division", "disabled_at")
+
+
+def _check_own(actor: Actor, old: User, form: AccountForm) -> dict[str, str]:
+    """Nobody gives rights to themselves, and nobody locks the last administrator out."""
+    found: dict[str, str] = {}
+    if form.roles != actor.roles:
+        found["roles"] = "own_rights"
+    if form.division != old.division:
+        found["division"] = "own_rights"
+    if form.disabled:
+        found["disabled"] = "disable_self"
+    return found
 
 
 async def reset_password(

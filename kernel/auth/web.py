@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
@@ -161,6 +162,7 @@ def client_ip(request: Request, ctx: WebContext) -> str:
 
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _address(text: str) -> Address | None:
@@ -170,10 +172,13 @@ def _address(text: str) -> Address | None:
         return None
 
 
+@cache
+def _networks(proxies: frozenset[str]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
+
+
 def _trusted(address: Address, ctx: WebContext) -> bool:
-    return any(
-        address in ipaddress.ip_network(proxy, strict=False) for proxy in ctx.trusted_proxies
-    )
+    return any(address in network for network in _networks(ctx.trusted_proxies))
 
 
 def wants_page(request: Request) -> bool:
