@@ -23,6 +23,9 @@ class Problem:
     code: str
     facts: Mapping[str, str | int | float] = dataclasses.field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return f"{self.field}: {self.code}"
+
     @property
     def sentence(self) -> str:
         """The English sentence."""

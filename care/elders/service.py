@@ -120,8 +120,8 @@ async def open_for_change(
     if version is not None and head.version != version:
         raise Conflict(
             "somebody else has changed this record in the meantime",
-            changed_by=head.updated_by,
-            changed_at=head.updated_at,
+            by=head.updated_by,
+            at=head.updated_at,
             version=head.version,
         )
     return head
@@ -199,7 +199,7 @@ async def archive(
     text, problems = rules.check_text("reason", reason, rules.ADDRESS_LIMIT)
     raise_if(problems)
     if head.archived_at is not None:
-        raise Conflict("this record is archived already", changed_by=head.updated_by)
+        raise Conflict("this record is archived already", by=head.updated_by)
     await store.set_archived(tx, elder_id, now)
     await store.add_note(tx, elder_id, text, now, actor.user_id)
     await write_audit(tx, actor, "elder.archived", elder_id, division=head.division_code, now=now)
@@ -210,7 +210,7 @@ async def restore(tx: Tx, actor: Actor, elder_id: uuid.UUID, *, version: int, no
     """Bring an archived record back into the lists. Raises Conflict when it is not archived."""
     head = await open_for_change(tx, actor, elder_id, version)
     if head.archived_at is None:
-        raise Conflict("this record is not archived", changed_by=head.updated_by)
+        raise Conflict("this record is not archived", by=head.updated_by)
     await store.set_archived(tx, elder_id, None)
     await write_audit(tx, actor, "elder.restored", elder_id, division=head.division_code, now=now)
     return await store.touch(tx, elder_id, now, actor.user_id)

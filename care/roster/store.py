@@ -45,25 +45,26 @@ class _Row:
 
 # The page is cut first and dressed afterwards: fifty rows are looked up, not the whole roster.
 _DRESSED: LiteralString = """
-    SELECT page.id, page.name, page.sex, page.birth_date, page.division_code,
+    SELECT e.id, e.name, e.sex, e.birth_date, e.division_code,
            concat_ws(' ', county.name, town.name) AS area,
-           page.living_situation, page.risk_notes, p.phone_enc,
+           e.living_situation, e.risk_notes, p.phone_enc,
            d.devices, d.devices_offline, i.open_incidents, i.worst_severity,
-           page.archived_at, page.updated_at
+           e.archived_at, e.updated_at
     FROM page
-    LEFT JOIN division county ON county.code = left(page.division_code, 6) || '000000'
-    LEFT JOIN division town ON town.code = left(page.division_code, 9) || '000'
-        AND substr(page.division_code, 7, 3) <> '000'
-    LEFT JOIN elder_phone p ON p.elder_id = page.id AND p.position = 1
+    JOIN elder e ON e.id = page.id
+    LEFT JOIN division county ON county.code = left(e.division_code, 6) || '000000'
+    LEFT JOIN division town ON town.code = left(e.division_code, 9) || '000'
+        AND substr(e.division_code, 7, 3) <> '000'
+    LEFT JOIN elder_phone p ON p.elder_id = e.id AND p.position = 1
     CROSS JOIN LATERAL (
         SELECT count(*) AS devices, count(*) FILTER (WHERE d.online IS FALSE) AS devices_offline
-        FROM device d WHERE d.elder_id = page.id AND d.state = 'bound') d
+        FROM device d WHERE d.elder_id = e.id AND d.state = 'bound') d
     CROSS JOIN LATERAL (
         SELECT count(*) AS open_incidents,
                (array_agg(i.severity ORDER BY array_position(
                    ARRAY['critical', 'major', 'minor', 'technical'], i.severity)))[1]
                    AS worst_severity
-        FROM incident i WHERE i.elder_id = page.id AND i.status <> 'resolved') i
+        FROM incident i WHERE i.elder_id = e.id AND i.status <> 'resolved') i
     ORDER BY page.place
 """
 
@@ -166,7 +167,7 @@ async def search(
     by = best_first + _ORDER[order.sort, order.descending]
     # Every part is a literal of this module; what people typed are parameters.
     sql = (
-        "WITH page AS (SELECT e.*, row_number() OVER (ORDER BY " + by + ") AS place FROM elder e"  # noqa: S608
+        "WITH page AS (SELECT e.id, row_number() OVER (ORDER BY " + by + ") AS place FROM elder e"  # noqa: S608
         " WHERE " + " AND ".join(where) + " ORDER BY place LIMIT %(limit)s OFFSET %(offset)s)"
     )
     params |= {"limit": order.limit, "offset": order.offset}

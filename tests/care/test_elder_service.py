@@ -147,8 +147,8 @@ async def test_who_comes_second_is_told_who_was_first(
             await service.update(
                 tx, cipher, manager, elder_id, version=1, draft=replace(LI, name="李国"), now=now
             )
-    assert raised.value.facts["changed_by"] == "李建国"
-    assert raised.value.facts["changed_at"] == now
+    assert raised.value.facts["by"] == "李建国"
+    assert raised.value.facts["at"] == now
     assert raised.value.facts["version"] == 2
 
 
