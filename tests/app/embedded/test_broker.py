@@ -71,15 +71,51 @@ class Client:
         self.mqtt.loop_stop()
 
 
-@pytest.fixture
-async def port(db_url: str, db: Database) -> AsyncIterator[int]:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        free: int = probe.getsockname()[1]
-    broker = EmbeddedBroker(BrokerSettings("127.0.0.1", free, *SERVICE), db_url)
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def port(db_url: str, db: Database) -> AsyncIterator[int]:
+    free = free_port()
+    broker = EmbeddedBroker(
+        BrokerSettings("127.0.0.1", free, *SERVICE, {"expected": ["late/#"]}), db_url
+    )
     await broker.start()
     yield free
     await broker.stop()
+
+
+def remaining_length(length: int) -> bytes:
+    out = b""
+    while True:
+        length, digit = divmod(length, 128)
+        out += bytes([digit | (128 if length else 0)])
+        if not length:
+            return out
+
+
+def packet(kind: int, body: bytes) -> bytes:
+    return bytes([kind]) + remaining_length(len(body)) + body
+
+
+def text(value: str) -> bytes:
+    return len(value.encode()).to_bytes(2, "big") + value.encode()
+
+
+def connect_packet(client_id: str, user: str, password: str, *, clean: bool = True) -> bytes:
+    flags = bytes([4, 0xC2 if clean else 0xC0, 0, 30])
+    return packet(0x10, text("MQTT") + flags + text(client_id) + text(user) + text(password))
+
+
+async def subscribed(port: int, client_id: str, topics: str, **options: bool) -> Client:
+    client = Client(port, client_id, *SERVICE, clean=False, **options)
+    await eventually(client.connected.is_set)
+    client.mqtt.subscribe(topics, 1)
+    await eventually(client.subscribed.is_set)
+    return client
 
 
 async def device(db: Database, device_id: str, now: datetime) -> tuple[int, str]:
@@ -160,3 +196,126 @@ async def test_what_was_not_acknowledged_comes_again_on_the_next_connection(port
     await eventually(lambda: {p for _, p in again.received} == sent | later, 30)
     sender.close()
     again.close()
+
+
+@pytest.mark.parametrize("goodbye", [False, True], ids=["cut off", "disconnects"])
+async def test_what_was_acknowledged_to_a_device_arrives_although_it_leaves_at_once(
+    port: int, goodbye: bool
+) -> None:
+    listener = await subscribed(port, "ingest", "t/#")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(connect_packet("device", *SERVICE))
+    await reader.readexactly(4)
+    sent = [str(number).encode() for number in range(1, 301)]
+    for number, payload in enumerate(sent, 1):
+        writer.write(packet(0x32, text("t/a") + number.to_bytes(2, "big") + payload))
+    await reader.readexactly(4 * len(sent))
+    if goodbye:
+        writer.write(packet(0xE0, b""))
+        writer.close()
+    else:
+        writer.transport.abort()
+    await eventually(lambda: len(listener.received) >= len(sent))
+    assert [payload for _, payload in listener.received] == sent
+    listener.close()
+
+
+async def test_what_devices_send_before_the_subscriber_is_there_is_kept_for_it(port: int) -> None:
+    sender = Client(port, "sender", *SERVICE)
+    await eventually(sender.connected.is_set)
+    sent = {str(i).encode() for i in range(50)}
+    infos = [sender.publish("late/a", payload.decode()) for payload in sent]
+    await eventually(lambda: all(info.is_published() for info in infos))
+    late = Client(port, "expected", *SERVICE, clean=False)
+    await eventually(lambda: {payload for _, payload in late.received} == sent)
+    sender.close()
+    late.close()
+
+
+async def test_a_session_that_is_taken_over_gets_what_comes(port: int) -> None:
+    connect = connect_packet("ingest", *SERVICE, clean=False)
+    _, old = opened = await asyncio.open_connection("127.0.0.1", port)
+    old.write(connect + packet(0x82, b"\0\1" + text("t/#") + b"\1"))
+    await opened[0].readexactly(4 + 5)
+    reader, new = await asyncio.open_connection("127.0.0.1", port)
+    new.write(connect)
+    assert await reader.readexactly(4) == bytes([0x20, 2, 1, 0])
+    sender = Client(port, "sender", *SERVICE)
+    await eventually(sender.connected.is_set)
+    sender.publish("t/a", "for the new one")
+    async with asyncio.timeout(10):
+        assert (await reader.readexactly(1))[0] >> 4 == 3
+    sender.close()
+    for writer in (old, new):
+        writer.close()
+
+
+async def test_who_is_not_let_in_ends_nobodys_session(port: int) -> None:
+    listener = await subscribed(port, "ingest", "t/#")
+    for clean in (True, False):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(connect_packet("ingest", SERVICE[0], "a guess", clean=clean))
+        assert (await reader.readexactly(4))[3] == 5
+        writer.close()
+    assert not listener.lost.is_set()
+    sender = Client(port, "sender", *SERVICE)
+    await eventually(sender.connected.is_set)
+    sender.publish("t/a", "still here")
+    await eventually(lambda: bool(listener.received))
+    sender.close()
+    listener.close()
+
+
+async def test_a_device_has_sessions_of_its_own_whatever_it_calls_them(
+    db: Database, port: int, now: datetime
+) -> None:
+    _, password = await device(db, "P-0001", now)
+    listener = await subscribed(port, "ingest", "t/#")
+    impostor = Client(port, "ingest", "P-0001", password)
+    await eventually(impostor.connected.is_set)
+    sender = Client(port, "sender", *SERVICE)
+    await eventually(sender.connected.is_set)
+    sender.publish("t/a", "for ingest alone")
+    await eventually(lambda: bool(listener.received))
+    assert not listener.lost.is_set()
+    for client in (impostor, sender, listener):
+        client.close()
+
+
+async def test_a_device_is_told_to_try_again_while_the_registry_is_away() -> None:
+    port = free_port()
+    nowhere = "postgresql://nobody@/nothing?host=/nonexistent"
+    broker = EmbeddedBroker(BrokerSettings("127.0.0.1", port, *SERVICE), nowhere)
+    await broker.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(connect_packet("P-0001", "P-0001", "its secret"))
+    # Server unavailable (MQTT 3.1.1, table 3.1), not "wrong secret": nobody could look it up.
+    assert await reader.readexactly(4) == bytes([0x20, 2, 0, 3])
+    writer.close()
+    await broker.stop()
+
+
+async def test_a_broker_that_stops_hands_over_what_it_has_acknowledged(db_url: str) -> None:
+    port = free_port()
+    broker = EmbeddedBroker(BrokerSettings("127.0.0.1", port, *SERVICE), db_url)
+    await broker.start()
+    listener = await subscribed(port, "ingest", "t/#")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(connect_packet("device", *SERVICE))
+    await reader.readexactly(4)
+    for number in range(1, 2001):
+        writer.write(packet(0x32, text("t/a") + number.to_bytes(2, "big") + str(number).encode()))
+    acknowledged: list[int] = []
+
+    async def read_acknowledgements() -> None:
+        while answer := await reader.read(4):
+            acknowledged.append(int.from_bytes(answer[2:4], "big"))
+
+    reading = asyncio.create_task(read_acknowledgements())
+    await eventually(lambda: len(acknowledged) > 100)
+    await broker.stop()
+    await asyncio.gather(reading, return_exceptions=True)
+    received = {int(payload) for _, payload in listener.received}
+    assert set(acknowledged) <= received
+    writer.close()
+    listener.close()
