@@ -1,0 +1,19 @@
+"""The embedded PostgreSQL: whose process it takes for its own."""
+
+import os
+from pathlib import Path
+
+from app.embedded.postgres import EmbeddedPostgres
+
+
+def test_a_stale_pid_file_never_points_at_another_program(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "data")
+    server.data_dir.mkdir()
+    # After a crash the number in the file may be anybody's; `start` would send it a signal.
+    (server.data_dir / "postmaster.pid").write_text(f"{os.getpid()}\n{server.data_dir}\n")
+    assert server.pid is None
+
+
+def test_a_running_server_is_found_by_its_pid_file(pg_server: EmbeddedPostgres) -> None:
+    assert pg_server.running
+    assert EmbeddedPostgres(pg_server.data_dir).pid == pg_server.pid
