@@ -74,7 +74,9 @@ class Database:
             # A connection that died with the server is found before it is handed out.
             check=AsyncConnectionPool.check_connection,
             kwargs={"application_name": "silverline", "connect_timeout": 5},
-            reconnect_timeout=600,
+            # The pauses between attempts double until this is over, then the next request begins
+            # anew: with minutes here, a server that was away for one is noticed a minute late.
+            reconnect_timeout=settings.timeout_seconds,
         )
         await pool.open(wait=wait, timeout=settings.timeout_seconds)
         return cls(pool, settings)
