@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from app.health import health_routes
+from app.limits import BodyLimit
 from app.processes import database_ready
 from app.routes import API_ROUTERS, DEMO_API_ROUTERS, PAGE_ROUTERS
 from app.settings import Settings
@@ -30,6 +31,7 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
     """Build the application of a web process. Raises AssetsMissing when nothing was built."""
     web = settings.web
     app = FastAPI(title="Silverline", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(BodyLimit)
     app.state.context = WebContext(
         db=db,
         cipher=settings.cipher(),
