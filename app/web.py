@@ -1,5 +1,8 @@
 """The web application: every route of every part, and what happens when one fails."""
 
+import json
+from pathlib import Path
+
 import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +28,7 @@ from kernel.live import LiveHub
 from kernel.web import WebContext
 
 log = structlog.get_logger(__name__)
+ACCOUNTS_FILE = "accounts.json"
 
 
 def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
@@ -68,9 +72,19 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
     for router in (*API_ROUTERS, *(DEMO_API_ROUTERS if settings.demo else ())):
         app.include_router(router, prefix="/api")
     if settings.demo:
+        app.state.demo_accounts = demo_accounts(settings.data_dir)
         app.include_router(gallery_routes(app.state.pages), dependencies=[Depends(public)])
     add_error_handlers(app)
     return app
+
+
+def demo_accounts(data_dir: Path) -> list[tuple[str, str, str]]:
+    """Return (user name, password, name) of the demonstration's people, for its login page."""
+    try:
+        entries = json.loads((data_dir / ACCOUNTS_FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        return []
+    return [(entry["username"], entry["password"], entry["name"]) for entry in entries]
 
 
 def add_error_handlers(app: FastAPI) -> None:
