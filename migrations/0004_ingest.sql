@@ -57,7 +57,8 @@ CREATE TABLE dead_letter (
     replayed_by   uuid REFERENCES user_account (id),
     replay_note   text,
     discarded_at  timestamptz,
-    discarded_by  uuid REFERENCES user_account (id)
+    discarded_by  uuid REFERENCES user_account (id),
+    discard_note  text
 );
 CREATE INDEX dead_letter_open ON dead_letter (last_at DESC)
     WHERE replayed_at IS NULL AND discarded_at IS NULL;

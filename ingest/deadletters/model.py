@@ -78,6 +78,7 @@ class DeadLetter:
     replay_note: str | None
     discarded_at: datetime | None
     discarded_by: uuid.UUID | None
+    discard_note: str | None
 
     @property
     def status(self) -> str:
@@ -98,12 +99,15 @@ class DeadLetter:
 class Filters:
     """What to look for; "" does not filter. `status` is that of DeadLetter, or "all".
 
-    `text` is a part of the topic or the address.
+    `text` is a part of the topic or the address. `scope` is the reader's division prefix: letters
+    of a device that is registered elsewhere are left out, those of nobody's device are everybody's.
     """
 
     status: str = "open"
     reason: str = ""
     text: str = ""
+    transport: str = ""
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)

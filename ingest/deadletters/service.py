@@ -1,6 +1,7 @@
 """What people do with dead letters: look at them, have them replayed, discard them. All audited."""
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 from ingest.deadletters import store
@@ -8,10 +9,12 @@ from ingest.deadletters.model import DeadLetter, Filters, Page, ReasonCount
 from kernel import audit, outbox
 from kernel.auth.model import Actor
 from kernel.db import Tx
-from kernel.errors import Conflict, NotFound
+from kernel.errors import Conflict, Invalid, NotFound
 
 REPLAY_TOPIC = "ingest.replay_dead_letter"
 """Outbox topic: a worker takes the frame through the pipeline (`ingest/deadletters/replay.py`)."""
+MOST_AT_ONCE = 1000
+LONGEST_NOTE = 200
 
 
 async def find(tx: Tx, filters: Filters, page: int = 1, *, per_page: int = 50) -> Page:
@@ -20,9 +23,9 @@ async def find(tx: Tx, filters: Filters, page: int = 1, *, per_page: int = 50) -
     return Page(letters, await store.count(tx, filters))
 
 
-async def by_reason(tx: Tx) -> list[ReasonCount]:
-    """Return how many open dead letters each reason has."""
-    return await store.reasons(tx)
+async def by_reason(tx: Tx, scope: str = "") -> list[ReasonCount]:
+    """Return how many open dead letters each reason has within a division prefix."""
+    return await store.reasons(tx, scope)
 
 
 async def count_open(tx: Tx) -> int:
@@ -38,12 +41,24 @@ async def get(tx: Tx, letter_id: uuid.UUID) -> DeadLetter:
     return letter
 
 
+async def read(tx: Tx, letter_id: uuid.UUID, *, actor: Actor, now: datetime) -> DeadLetter:
+    """Return one dead letter of the actor's division with its payload; audited. Raises NotFound.
+
+    A payload may hold what was measured of a person.
+    """
+    letter = await store.get(tx, letter_id, scope=actor.division)
+    if letter is None:
+        raise NotFound("There is no such dead letter.", id=str(letter_id))
+    await _audit(tx, "dead_letter.viewed", letter, actor, now)
+    return letter
+
+
 async def request_replay(tx: Tx, letter_id: uuid.UUID, *, actor: Actor, now: datetime) -> None:
     """Have a worker take the frame through the pipeline again, after the transaction commits.
 
     Raises NotFound, and Conflict for one that is settled or of which only the beginning was kept.
     """
-    letter = await _open(tx, letter_id)
+    letter = await _open(tx, letter_id, actor)
     if not letter.complete:
         raise Conflict(
             "Only the beginning of this frame was kept; it cannot be replayed.",
@@ -55,15 +70,52 @@ async def request_replay(tx: Tx, letter_id: uuid.UUID, *, actor: Actor, now: dat
     await _audit(tx, "dead_letter.replay_requested", letter, actor, now)
 
 
-async def discard(tx: Tx, letter_id: uuid.UUID, *, actor: Actor, now: datetime) -> None:
-    """Put a dead letter away for good. Raises NotFound, Conflict for one that is settled."""
-    letter = await _open(tx, letter_id)
-    await store.mark_discarded(tx, letter_id, actor.user_id, now)
+async def request_replay_of_all(
+    tx: Tx, filters: Filters, *, actor: Actor, now: datetime, limit: int = MOST_AT_ONCE
+) -> int:
+    """Have the oldest open letters of a filter replayed, `limit` at most; return how many they are.
+
+    Those of which only the beginning was kept, and those that wait for a replay, are left out.
+    """
+    within = replace(filters, status="open", scope=actor.division)
+    letter_ids = await store.claim_replayable(tx, within, limit)
+    await store.mark_all_requested(tx, letter_ids, actor.user_id, now)
+    for letter_id in letter_ids:
+        await outbox.enqueue(tx, REPLAY_TOPIC, {"id": str(letter_id)})
+    await audit.record(
+        tx,
+        actor=actor,
+        action="dead_letter.replay_requested",
+        subject_type="dead_letter",
+        subject_id="",
+        division=actor.division,
+        detail={
+            "letters": len(letter_ids),
+            "reason": filters.reason,
+            "transport": filters.transport,
+            "text": filters.text,
+        },
+        now=now,
+    )
+    return len(letter_ids)
+
+
+async def discard(
+    tx: Tx, letter_id: uuid.UUID, *, actor: Actor, now: datetime, note: str = ""
+) -> None:
+    """Put a dead letter away for good. Raises NotFound, Conflict for one that is settled.
+
+    Raises Invalid when the note has more than LONGEST_NOTE characters.
+    """
+    if len(note) > LONGEST_NOTE:
+        raise Invalid("The note is too long.", {"note": "too_long"})
+    letter = await _open(tx, letter_id, actor)
+    await store.mark_discarded(tx, letter_id, actor.user_id, note, now)
     await _audit(tx, "dead_letter.discarded", letter, actor, now)
 
 
-async def _open(tx: Tx, letter_id: uuid.UUID) -> DeadLetter:
-    letter = await store.get(tx, letter_id, lock=True)
+async def _open(tx: Tx, letter_id: uuid.UUID, actor: Actor) -> DeadLetter:
+    letter = await store.get(tx, letter_id, lock=True, scope=actor.division)
     if letter is None:
         raise NotFound("There is no such dead letter.", id=str(letter_id))
     if letter.status not in {"open", "requested"}:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import LiteralString
 
 from ingest.deadletters.model import DeadLetter, Draft, Filters, ReasonCount
-from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_value
+from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples, fetch_value
 from kernel.ids import new_id
 
 SAME_WITHIN = timedelta(hours=1)
@@ -14,11 +14,25 @@ SAME_WITHIN = timedelta(hours=1)
 _SELECT: LiteralString = (
     "SELECT id, received_at, last_at, transport, codec, topic, address, payload, payload_size,"
     " reason, detail, occurrences, replay_requested_at, replayed_at, replayed_by, replay_note,"
-    " discarded_at, discarded_by FROM dead_letter"
+    " discarded_at, discarded_by, discard_note FROM dead_letter l"
 )
-_COUNT: LiteralString = "SELECT count(*) FROM dead_letter"
-_WHERE: LiteralString = """
-    WHERE (%(reason)s = '' OR reason = %(reason)s)
+_COUNT: LiteralString = "SELECT count(*) FROM dead_letter l"
+# The devices that a letter speaks of: that of its address, and the sender in a topic of ours.
+_IN_SCOPE: LiteralString = """
+    (%(scope)s = '' OR NOT EXISTS (
+        SELECT FROM device d LEFT JOIN elder e ON e.id = d.elder_id
+        WHERE (d.id = l.address
+               OR starts_with(l.topic, 'silverline/v1/') AND d.id = split_part(l.topic, '/', 3)
+               OR d.no = (SELECT a.device_no FROM device_alias a
+                          WHERE a.codec = l.codec AND a.address = l.address))
+          AND NOT starts_with(coalesce(e.division_code, d.division_code), %(scope)s)))
+"""
+_WHERE: LiteralString = (
+    " WHERE"
+    + _IN_SCOPE
+    + """
+      AND (%(reason)s = '' OR reason = %(reason)s)
+      AND (%(transport)s = '' OR transport = %(transport)s)
       AND (%(text)s = '' OR position(lower(%(text)s) IN lower(topic || ' ' || address)) > 0)
       AND CASE %(status)s
           WHEN 'open' THEN replayed_at IS NULL AND discarded_at IS NULL
@@ -28,6 +42,7 @@ _WHERE: LiteralString = """
           WHEN 'discarded' THEN discarded_at IS NOT NULL
           ELSE true END
 """
+)
 
 
 async def keep(tx: Tx, drafts: Sequence[Draft]) -> None:
@@ -79,10 +94,20 @@ async def _insert(tx: Tx, fingerprint: uuid.UUID, draft: Draft, count: int) -> N
     )  # fmt: skip
 
 
-async def get(tx: Tx, letter_id: uuid.UUID, *, lock: bool = False) -> DeadLetter | None:
-    """Return one dead letter; `lock` keeps others from changing it until the transaction ends."""
-    locked: LiteralString = " FOR UPDATE" if lock else ""
-    return await fetch_one(tx, DeadLetter, _SELECT + " WHERE id = %s" + locked, (letter_id,))
+async def get(
+    tx: Tx, letter_id: uuid.UUID, *, lock: bool = False, scope: str = ""
+) -> DeadLetter | None:
+    """Return one dead letter within a division prefix.
+
+    `lock` keeps others from changing it until the transaction ends.
+    """
+    locked: LiteralString = " FOR UPDATE OF l" if lock else ""
+    return await fetch_one(
+        tx,
+        DeadLetter,
+        _SELECT + " WHERE id = %(id)s AND" + _IN_SCOPE + locked,
+        {"id": letter_id, "scope": scope},
+    )
 
 
 async def search(tx: Tx, filters: Filters, page: int, per_page: int) -> list[DeadLetter]:
@@ -102,17 +127,51 @@ async def count(tx: Tx, filters: Filters) -> int:
 
 
 def _params(filters: Filters) -> dict[str, str | int]:
-    return {"reason": filters.reason, "text": filters.text, "status": filters.status}
+    return {
+        "reason": filters.reason,
+        "text": filters.text,
+        "status": filters.status,
+        "transport": filters.transport,
+        "scope": filters.scope,
+    }
 
 
-async def reasons(tx: Tx) -> list[ReasonCount]:
+async def reasons(tx: Tx, scope: str = "") -> list[ReasonCount]:
     """Return the open dead letters by reason, the most frequent first."""
     return await fetch_all(
         tx,
         ReasonCount,
-        "SELECT reason, count(*) AS letters, sum(occurrences)::bigint AS occurrences"
-        " FROM dead_letter WHERE replayed_at IS NULL AND discarded_at IS NULL"
-        " GROUP BY reason ORDER BY occurrences DESC, reason",
+        "SELECT reason, count(*) AS letters, sum(occurrences)::bigint AS occurrences"  # noqa: S608
+        " FROM dead_letter l WHERE replayed_at IS NULL AND discarded_at IS NULL AND"
+        + _IN_SCOPE
+        + " GROUP BY reason ORDER BY occurrences DESC, reason",
+        {"scope": scope},
+    )
+
+
+async def claim_replayable(tx: Tx, filters: Filters, limit: int) -> list[uuid.UUID]:
+    """Lock the oldest open letters of a filter that are whole and wait for no replay yet."""
+    rows = await fetch_tuples(
+        tx,
+        "SELECT id FROM dead_letter l"  # noqa: S608 - literals of this module
+        + _WHERE
+        + " AND replayed_at IS NULL AND discarded_at IS NULL AND replay_requested_at IS NULL"
+        " AND octet_length(payload) = payload_size"
+        " ORDER BY received_at, id LIMIT %(limit)s FOR UPDATE OF l SKIP LOCKED",
+        _params(filters) | {"limit": limit},
+    )
+    return [row[0] for row in rows]
+
+
+async def mark_all_requested(
+    tx: Tx, letter_ids: Sequence[uuid.UUID], user: uuid.UUID | None, now: datetime
+) -> None:
+    """Note that somebody wants all of these replayed."""
+    await execute(
+        tx,
+        "UPDATE dead_letter SET replay_requested_at = %s, replayed_by = %s, replay_note = NULL"
+        " WHERE id = ANY(%s)",
+        (now, user, list(letter_ids)),
     )
 
 
@@ -148,15 +207,21 @@ async def mark_still_dead(tx: Tx, letter_id: uuid.UUID, reason: str, note: str) 
 
 
 async def mark_discarded(
-    tx: Tx, letter_id: uuid.UUID, user: uuid.UUID | None, now: datetime
+    tx: Tx, letter_id: uuid.UUID, user: uuid.UUID | None, note: str, now: datetime
 ) -> None:
     """Put it away for good."""
     await execute(
         tx,
-        "UPDATE dead_letter SET discarded_at = %s, discarded_by = %s, replay_requested_at = NULL"
-        " WHERE id = %s",
-        (now, user, letter_id),
+        "UPDATE dead_letter SET discarded_at = %s, discarded_by = %s, discard_note = %s,"
+        " replay_requested_at = NULL WHERE id = %s",
+        (now, user, note or None, letter_id),
     )
+
+
+async def person_name(tx: Tx, user_id: uuid.UUID) -> str:
+    """Return the name of who replayed or discarded a letter."""
+    found = await fetch_value(tx, "SELECT display_name FROM user_account WHERE id = %s", (user_id,))
+    return str(found or "")
 
 
 async def forget(tx: Tx, before: datetime, limit: int) -> int:
