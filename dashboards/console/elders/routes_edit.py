@@ -33,7 +33,12 @@ from kernel.errors import Conflict, Invalid
 from kernel.web import WebContext
 
 router = APIRouter()
-LANGUAGES = ("普通话", "晋语", "蒙古语")
+# The fields from top to bottom, the left column first.
+_FIELDS = (
+    "name", "id_number", "sex", "birth_date", "languages", "risk_notes", "medical_notes",
+    "division", "address", "lat", "lon", "living_situation", "access_notes", "phones",
+)  # fmt: skip
+_ORDER = {name: place for place, name in enumerate(_FIELDS)}
 
 
 async def _division(tx: Tx, actor: Actor, text: str) -> tuple[str, list[Problem]]:
@@ -47,12 +52,15 @@ async def _division(tx: Tx, actor: Actor, text: str) -> tuple[str, list[Problem]
 
 
 def _at_the_form(problems: Sequence[Problem], unreadable: Sequence[Problem]) -> list[Problem]:
-    """Say what cannot be read once, and what is wrong with the code at the field of the name."""
+    """Say what cannot be read once, what is wrong with the code at the field of the name, and all
+    of it in the order of the form.
+    """
     said = {one.field for one in unreadable}
     moved = [
         replace(one, field="division") if one.field == "division_code" else one for one in problems
     ]
-    return [*unreadable, *(one for one in moved if one.field not in said)]
+    found = [*unreadable, *(one for one in moved if one.field not in said)]
+    return sorted(found, key=lambda one: _ORDER.get(one.field.split(".")[0], len(_ORDER)))
 
 
 def _form(
@@ -77,7 +85,6 @@ def _form(
         values=values,
         phone_rows=forms.phone_rows(values),
         unseen=elder_id is not None and not actor.may(Permission.ELDER_REVEAL),
-        languages=LANGUAGES,
         errors=errors_of(problems, tr),
         summary=summary_of(problems, tr),
         conflict=conflict.facts if conflict else None,
