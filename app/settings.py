@@ -5,7 +5,7 @@ default: `up` and `demo` make their own (app/secrets.py), everything else refuse
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -56,11 +56,22 @@ class MqttSection(_Section):
     bind: str = "127.0.0.1"
 
 
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
 class WatchSection(_Section):
-    """The TCP listener for watches that do not speak MQTT (Setracker)."""
+    """The TCP listeners for watches and locators that do not speak MQTT."""
 
     host: str = "127.0.0.1"
-    port: int = Field(default=5093, ge=0, le=65535)
+    ports: dict[str, Port] = Field(default={"setracker": 5093})
+    """A port for each codec of a byte stream (0 is any free one); without one nobody listens."""
+    port: Port | None = None
+    """That of Setracker, whatever the table says."""
+
+    @property
+    def listeners(self) -> dict[str, int]:
+        """The port of each codec."""
+        return self.ports if self.port is None else self.ports | {"setracker": self.port}
 
 
 class WebSection(_Section):

@@ -5,9 +5,10 @@ The wings do not import each other. Everything that passes between them is in th
 
 from datetime import datetime
 
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from care.imports import jobs as import_jobs
 from devices.alarms import ClearedCondition, RaisedAlarm
+from devices.codecs import CODECS
 from devices.credentials import jobs as credential_jobs
 from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
 from hotline import wing as hotline
@@ -22,7 +23,9 @@ from kernel.ports import Carrier
 
 
 def ingest_settings(settings: Settings) -> IngestSettings:
-    """Return what ingest needs to know of the configuration."""
+    """Return what ingest needs to know of the configuration. Raises SettingsError."""
+    listeners = _listeners(settings)
+    setracker = listeners.pop("setracker", -1)
     return IngestSettings(
         mqtt_host=settings.mqtt.host,
         mqtt_port=settings.mqtt.port,
@@ -34,8 +37,25 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         mqtt_protocol=settings.mqtt.protocol,
         client_id=settings.mqtt.client_id,
         tcp_host=settings.watch.host,
-        tcp_port=settings.watch.port,
+        tcp_port=setracker,
+        tcp_extra=tuple(listeners.items()),
     )
+
+
+def _listeners(settings: Settings) -> dict[str, int]:
+    """The TCP port of each codec; there must be a codec of that name, and a port of its own."""
+    listeners = dict(settings.watch.listeners)
+    streams = {name for name, codec in CODECS.items() if codec.split is not None}
+    unknown = sorted(listeners.keys() - streams)
+    if unknown:
+        raise SettingsError(
+            f"SILVERLINE_WATCH__PORTS: {unknown[0]} is no codec of a TCP stream;"
+            f" there are {', '.join(sorted(streams))}"
+        )
+    taken = [port for port in listeners.values() if port]
+    if len(set(taken)) < len(taken):
+        raise SettingsError("SILVERLINE_WATCH__PORTS: two codecs cannot share a port")
+    return listeners
 
 
 def ingest_subscriptions(settings: Settings) -> dict[str, list[str]]:

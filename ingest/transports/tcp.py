@@ -1,4 +1,4 @@
-"""TCP: devices that keep a connection of their own and expect answers, such as Setracker watches.
+"""TCP: watches and locators that keep a connection of their own and expect answers.
 
 A watch sends the next frame when it likes, so the frames of a connection are taken one after the
 other: decoded, stored, and only after the commit answered. What has no answer is repeated by the
@@ -120,6 +120,9 @@ class TcpListener:
             await self._talk(reader, peer)
         except (OSError, TimeoutError, EOFError):
             pass
+        except asyncio.CancelledError:
+            # By `stop`. The task ends here anyway, and asyncio calls a cancelled one an error.
+            log.debug("ingest.tcp_stopped")
         finally:
             self._peers.pop(task, None)
             self._limits.leave(peer.address)
@@ -152,9 +155,9 @@ class TcpListener:
 
     async def _take(self, peer: _Peer, payload: bytes) -> bool:
         """Store one frame and answer it; False when the sender has sent too much nonsense."""
-        work = await self._store(Frame(payload, device=peer.device))
+        work = await self._store(payload, peer)
         decoded = work.decoded
-        if decoded is None or (work.letters and not work.parts):
+        if decoded is None or (not work.parts and _is_noise(work, decoded)):
             peer.bad_in_a_row += 1
             return peer.bad_in_a_row < self._settings.tcp_bad_frames
         peer.bad_in_a_row = 0
@@ -172,9 +175,9 @@ class TcpListener:
             raise error
 
         codec = Codec(self._codec.name, self._codec.title, refuse)
-        await self._store(Frame(payload, device=peer.device), codec)
+        await self._store(payload, peer, codec)
 
-    async def _store(self, frame: Frame, codec: Codec | None = None) -> Work:
+    async def _store(self, payload: bytes, peer: _Peer, codec: Codec | None = None) -> Work:
         """Give a frame to the lane and wait until everything in it is committed."""
         await self._room()
         stored: asyncio.Future[Work] = asyncio.get_running_loop().create_future()
@@ -185,7 +188,9 @@ class TcpListener:
             if not stored.done():
                 stored.set_result(work)
 
-        delivery = Delivery(frame, "tcp", codec or self._codec, Arrival(utcnow()), settled)
+        now = utcnow()
+        frame = Frame(payload, device=peer.device, received_at=now)
+        delivery = Delivery(frame, "tcp", codec or self._codec, Arrival(now), settled)
         self._lane.offer(delivery)
         return await stored
 
@@ -194,3 +199,12 @@ class TcpListener:
             room = asyncio.Event()
             self._lane.on_room(room.set)
             await room.wait()
+
+
+def _is_noise(work: Work, decoded: Decoded) -> bool:
+    """Whether a frame without a message is of no use: refused, or nothing that adds up.
+
+    A message that is merely not used is none: terminals send pictures in hundreds of frames.
+    """
+    broken = any(warning.startswith("bad_checksum") for warning in decoded.warnings)
+    return bool(work.letters) or (broken and not decoded.replies)
