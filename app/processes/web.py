@@ -22,6 +22,8 @@ async def run(settings: Settings) -> None:
             host=settings.web.host,
             port=settings.web.port,
             log_config=None,
+            # Addresses may hold what somebody searched for, or a responder's token.
+            access_log=False,
             lifespan="off",
             server_header=False,
             proxy_headers=False,
