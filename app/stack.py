@@ -193,9 +193,18 @@ class Stack:
             k: v
             for k, v in os.environ.items()
             if k
-            in {"SILVERLINE_WEB__TILE_URL", "SILVERLINE_WEB__TILE_GCJ02", "SILVERLINE_DUTY_PHONE"}
+            in {
+                "SILVERLINE_WEB__TILE_URL",
+                "SILVERLINE_WEB__TILE_GCJ02",
+                "SILVERLINE_DUTY_PHONE",
+                "SILVERLINE_WATCH__PORTS",
+            }
         }
         return kept | passed | {f"SILVERLINE_{k}": v for k, v in values.items()}
+
+    def command(self, name: str) -> list[str]:
+        """Return the command line of a child."""
+        return [sys.executable, "-m", "app.cli", name]
 
     def _port(self, what: str, wanted: int) -> int:
         port = free_port(self.settings.host, wanted)
@@ -216,8 +225,7 @@ class Stack:
         health = (
             self.children[name].health_port if name in self.children else free_port("127.0.0.1", 0)
         )
-        command = [sys.executable, "-m", "app.cli", name]
-        process = spawn(command, env=self.environment(health))
+        process = spawn(self.command(name), env=self.environment(health))
         self.children[name] = _Child(name, process, health, restarts=restarts)
 
     async def _wait_port(self, name: str, port: int, seconds: float = 30.0) -> None:

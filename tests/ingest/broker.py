@@ -19,39 +19,45 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def mosquitto_command(folder: Path, port: int, *, every_change: bool = False) -> list[str]:
+    """How to start a mosquitto whose sessions and messages lie in `folder`.
+
+    They are saved every second or, with `every_change`, as soon as there is something to save.
+    """
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    if program is None:
+        if IN_CI:
+            raise FileNotFoundError("mosquitto is not installed")
+        pytest.skip("mosquitto is not installed")
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = folder / "mosquitto.conf"
+    configuration.write_text(
+        f"listener {port} 127.0.0.1\n"
+        "allow_anonymous true\n"
+        "persistence true\n"
+        f"persistence_location {folder}/\n"
+        "max_queued_messages 0\n"
+        "max_inflight_messages 0\n"
+        f"autosave_on_changes {'true' if every_change else 'false'}\n"
+        "autosave_interval 1\n"
+        "set_tcp_nodelay true\n"
+        f"user {'root' if os.geteuid() == 0 else 'nobody'}\n"
+    )
+    return [program, "-c", str(configuration)]
+
+
 class Mosquitto:
     """One broker on a port of its own; its data outlives `stop`."""
 
     def __init__(self, folder: Path) -> None:
-        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-        if program is None:
-            if IN_CI:
-                raise FileNotFoundError("mosquitto is not installed")
-            pytest.skip("mosquitto is not installed")
-        folder.mkdir(parents=True, exist_ok=True)
-        self._program = program
+        self.port = free_port()
+        self._command = mosquitto_command(folder, self.port)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
-        (folder / "mosquitto.conf").write_text(
-            f"listener {self.port} 127.0.0.1\n"
-            "allow_anonymous true\n"
-            "persistence true\n"
-            f"persistence_location {folder}/\n"
-            "max_queued_messages 0\n"
-            "max_inflight_messages 0\n"
-            "autosave_interval 1\n"
-            "set_tcp_nodelay true\n"
-            f"user {'root' if os.geteuid() == 0 else 'nobody'}\n"
-        )
 
     def start(self) -> None:
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._program, "-c", str(self._folder / "mosquitto.conf")],
-                stdout=log,
-                stderr=log,
-            )
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
         deadline = time.monotonic() + 10
         while True:
             try:
