@@ -29,6 +29,7 @@ from hotline.incidents.steps import (
     publish_change,
 )
 from hotline.responders import store as responders
+from hotline.responders.rules import city_of
 from kernel.auth.model import Actor
 from kernel.crypto import FieldCipher
 from kernel.db import Tx
@@ -69,11 +70,12 @@ async def send(
 ) -> tuple[Incident, uuid.UUID]:
     """Send a responder: a dispatch, and a text with the link. Return incident and dispatch id.
 
-    Raises NotFound for a responder who is gone, Conflict when he is on the way already.
+    Raises NotFound for a responder who is gone or of another city than the incident's, Conflict
+    when he is on the way already.
     """
     incident = await lock(tx, incident_id, actor)
     responder = await responders.get(tx, responder_id)
-    if responder is None:
+    if responder is None or city_of(responder.division_code) != city_of(incident.division_code):
         raise NotFound("there is no such responder")
     data = {"responder": responder.name, "responder_id": str(responder.id)}
     incident = await move(tx, incident, version, Action.DISPATCH, actor, now, data=data)

@@ -48,6 +48,11 @@ SKILLS: Mapping[AlarmKind, frozenset[Skill]] = {
 }
 
 
+def city_of(division_code: str) -> str:
+    """Return the prefix within which people are sent: the city's."""
+    return division_code[:4]
+
+
 def suggest(
     responders: Iterable[Responder],
     kind: AlarmKind,

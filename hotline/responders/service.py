@@ -50,7 +50,7 @@ async def suggestions(tx: Tx, incident: Incident, now: datetime) -> list[Suggest
     position, else the elder's home.
     """
     position = await _place(tx, incident)
-    found = await store.candidates(tx, incident.id, incident.division_code[:4])
+    found = await store.candidates(tx, incident.id, rules.city_of(incident.division_code))
     return rules.suggest(found, incident.kind, incident.division_code, position, now)
 
 

@@ -123,6 +123,14 @@ async def test_a_link_that_is_none_opens_nothing(world: World, token: str) -> No
     assert dead.value.facts["why"] == "unknown"
 
 
+async def test_nobody_of_another_city_is_sent(world: World, operator: Actor) -> None:
+    incident = await world.claimed(operator)
+    elsewhere = await world.responder("包头的人", division="150202000000")
+    with pytest.raises(NotFound):
+        await world.sent(incident, elsewhere, operator)
+    assert (await world.incident(incident.id)).status is Status.ACKNOWLEDGED
+
+
 async def test_declining_tells_the_console_and_takes_the_incident_back(
     world: World, operator: Actor
 ) -> None:
