@@ -112,7 +112,10 @@ def _changed(incident: Incident, **more: Any) -> Response:
 
 @router.get("")
 async def queue(
-    ctx: Context, actor: Reader, grouped: bool = False, limit: Annotated[int, Query(le=1000)] = 1000
+    ctx: Context,
+    actor: Reader,
+    grouped: bool = False,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> Response:
     """Return what is not resolved, loudest first."""
     async with ctx.db.connection() as conn:

@@ -89,6 +89,13 @@ async def test_no_phone_number_or_address_is_in_any_answer(site: Site, world: Wo
         assert not any(secret in text for text in texts)
 
 
+@pytest.mark.parametrize("limit", [-1, 0, 1001])
+async def test_a_limit_out_of_bounds_is_refused(site: Site, limit: int) -> None:
+    client, _ = await site.login()
+    refused = await client.get("/api/incidents", params={"limit": limit})
+    assert refused.status_code == 422
+
+
 async def test_reading_an_incident_is_audited(site: Site, world: World) -> None:
     client, actor = await site.login()
     incident = await world.opened()
