@@ -97,7 +97,7 @@ class LiveHub:
         try:
             body = json.loads(payload)
             event = LiveEvent(str(body["event"]), str(body["division"]), dict(body["data"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             log.warning("live.unreadable", size=len(payload))
             return
         self.dispatch(event)
@@ -114,5 +114,9 @@ class LiveHub:
                         self._receive(notice.payload)
             except (psycopg.Error, OSError) as error:
                 log.warning("live.listener_lost", error=type(error).__name__)
-            self.listening.clear()
+            # Whatever else it is: a feed that is deaf and says that it hears is the worst of all.
+            except Exception:
+                log.exception("live.listener_failed")
+            finally:
+                self.listening.clear()
             await asyncio.sleep(0.5)

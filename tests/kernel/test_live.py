@@ -149,7 +149,17 @@ async def test_who_came_before_the_feed_was_up_is_told_to_look_again(db: Databas
 
 
 @pytest.mark.parametrize(
-    "payload", ["", "not json", "[]", "{}", '{"event":"x"}', '{"event":"x","division":"","data":3}']
+    "payload",
+    [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        '{"event":"x"}',
+        '{"event":"x","division":"","data":3}',
+        # Deeper than the parser goes: Python raises no ValueError for it.
+        pytest.param("[" * 7900, id="deep"),
+    ],
 )
 async def test_what_is_not_ours_is_passed_over(db: Database, hub: LiveHub, payload: str) -> None:
     async with hub.subscribe("") as queue:
