@@ -6,6 +6,7 @@ from dashboards.console import elders, live
 from dashboards.console.account import login
 from dashboards.console.account import routes as account
 from dashboards.console.audit import routes as audit
+from dashboards.console.incidents import routes as incidents
 from dashboards.console.users import routes as users
 from dashboards.portal import responder
 from hotline.carrier import api as carrier_api
@@ -15,6 +16,7 @@ PAGE_ROUTERS: tuple[APIRouter, ...] = (
     login.router,
     account.router,
     live.router,
+    incidents.router,
     elders.router,
     users.router,
     audit.router,

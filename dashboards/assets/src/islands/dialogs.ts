@@ -1,6 +1,7 @@
 // Native dialogs and the question before something that cannot be undone.
 //
-//   <button data-opens="dialog-id">      opens it (focus goes to its first field)
+//   <button data-opens="dialog-id">      opens it (focus goes to its first field); a link with
+//                                        hx-boost="false" does, and leads on where scripts are missing
 //   <button data-closes>                 closes the dialog around it
 //   <button data-confirm="确定…？">       asks first, then does what it would have done
 import { byId, make } from "./dom";
@@ -53,8 +54,17 @@ export function startDialogs(): void {
     const target = event.target as Element;
     const opener = target.closest<HTMLElement>("[data-opens]");
     const dialog = byId(opener?.dataset["opens"] ?? "") as HTMLDialogElement | null;
-    if (dialog && !dialog.open) dialog.showModal();
-    target.closest("[data-closes]")?.closest("dialog")?.close();
+    if (dialog) {
+      event.preventDefault();
+      // One that stands open in the page (drawn for a browser without scripts) becomes a real one.
+      if (dialog.open && !dialog.matches(":modal")) dialog.close();
+      if (!dialog.open) dialog.showModal();
+    }
+    const closer = target.closest("[data-closes]");
+    if (closer) {
+      event.preventDefault();
+      closer.closest("dialog")?.close();
+    }
     if (target instanceof HTMLDialogElement && target.hasAttribute("data-light")) target.close();
   });
 }

@@ -6,6 +6,9 @@
 //     <div class="map-canvas"></div><ul class="map-list"></ul>
 //   </div>
 //
+// With data-src (JSON: the markers) and data-incident it is drawn again when that incident changes; the
+// part of the map that somebody has moved to stays in sight.
+//
 // Without tiles it is a metric grid around the home. Distances are from the first marker of kind
 // home (else the first). The list under the map says the same in words.
 import L from "leaflet";
@@ -105,6 +108,8 @@ class IncidentMap {
   private shown = L.layerGroup();
   private gcj: boolean;
   private watcher: ResizeObserver;
+  private based = false;
+  private moved = false;
 
   constructor(private root: HTMLElement) {
     const canvas = root.querySelector<HTMLElement>(".map-canvas") ?? root;
@@ -124,6 +129,8 @@ class IncidentMap {
     this.northMark();
     this.shown.addTo(this.map);
     this.render();
+    this.map.on("dragstart zoomstart", () => (this.moved = true));
+    if (root.dataset["src"]) root.addEventListener("incident-changed", () => void this.follow());
     this.watcher = new ResizeObserver(() => {
       if (this.root.isConnected) this.map.invalidateSize();
       else this.dispose();
@@ -142,6 +149,20 @@ class IncidentMap {
     return [lat, lon];
   }
 
+  /** Ask where everybody is now; what was drawn stays when there is no answer. */
+  private async follow(): Promise<void> {
+    try {
+      const response = await fetch(this.root.dataset["src"] ?? "", { headers: { Accept: "application/json" } });
+      if (!response.ok) return;
+      const text = await response.text();
+      if (text === this.root.dataset["markers"] || JSON.parse(text).length === 0) return;
+      this.root.dataset["markers"] = text;
+    } catch {
+      return;
+    }
+    if (this.root.isConnected) this.render();
+  }
+
   private render(): void {
     const markers = JSON.parse(this.root.dataset["markers"] ?? "[]") as Marker[];
     const home = markers.find((marker) => marker.kind === "home") ?? markers[0];
@@ -152,17 +173,22 @@ class IncidentMap {
       return;
     }
     const tiles = this.root.dataset["tiles"];
-    if (tiles) {
+    if (tiles && !this.based) {
       L.tileLayer(tiles, { maxZoom: 19 }).addTo(this.map);
       L.control.attribution({ prefix: false }).addAttribution(this.root.dataset["attribution"] ?? "").addTo(this.map);
-    } else {
+    } else if (!tiles) {
       const [lat, lon] = this.at(home);
       this.shown.addLayer(new MetricGrid({ lat, lon }));
     }
     for (const marker of markers) this.draw(marker);
     this.list(markers, home);
     const bounds = L.latLngBounds(markers.map((marker) => this.at(marker)));
-    this.map.fitBounds(bounds, { padding: [48, 48], maxZoom: 16, animate: false });
+    if (!this.moved) {
+      this.map.fitBounds(bounds, { padding: [48, 48], maxZoom: 16, animate: false });
+      // Fitting is a move of ours, not of the person.
+      this.moved = false;
+    }
+    this.based = true;
     this.root.dataset["state"] = "ready";
   }
 

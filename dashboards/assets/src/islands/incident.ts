@@ -1,0 +1,75 @@
+// The page of one incident while it changes under the hand.
+//
+// Its parts come out of band, from …/parts and from the answer to every form. A part is left alone
+// when it says what it said before (data-digest), when somebody has typed or chosen something in it,
+// and, inside an open dialog, until the dialog is done or its form was refused: a form names the
+// version that its person saw, so it must not take over a newer one by itself.
+//
+//   <form data-closes-when-done>         its dialog closes when the server has accepted it
+//   <form data-empties>                  its fields are empty again then
+//   <button data-preset="reason" data-preset-value="founded">   fills a form with common words
+
+type Swap = { shouldSwap: boolean; target: HTMLElement; fragment: DocumentFragment };
+type Answer = { elt: HTMLElement; successful: boolean; xhr: XMLHttpRequest };
+
+function isTouched(root: HTMLElement): boolean {
+  return [...root.querySelectorAll<HTMLInputElement | HTMLTextAreaElement>("input, textarea")].some((field) => {
+    if (field instanceof HTMLInputElement && ["radio", "checkbox"].includes(field.type)) return field.checked !== field.defaultChecked;
+    return field.type !== "hidden" && field.value !== field.defaultValue;
+  });
+}
+
+/** Inside of an open dialog whose form was not refused: its person still sees what they saw. */
+function isBeingFilled(target: HTMLElement): boolean {
+  const dialog = target.closest<HTMLDialogElement>("dialog[open]");
+  return dialog !== null && dialog.querySelector('[data-status="409"]') === null;
+}
+
+function mayReplace({ target, fragment }: Swap): boolean {
+  const next = fragment.firstElementChild as HTMLElement | null;
+  const before = target.dataset["digest"];
+  if (before !== undefined && before === next?.dataset["digest"]) return false;
+  return !isTouched(target) && !isBeingFilled(target);
+}
+
+function isDone(detail: Answer): boolean {
+  return detail.xhr.status >= 200 && detail.xhr.status < 300;
+}
+
+function clearNotice(form: HTMLFormElement): void {
+  const scope = form.closest("[data-notice-scope]") ?? form;
+  for (const place of scope.querySelectorAll("[data-notice]")) place.replaceChildren();
+}
+
+/** Before the parts are put in place: what was sent is no longer "being typed". */
+function onAccepted(event: Event): void {
+  const detail = (event as CustomEvent<Answer>).detail;
+  const form = detail.elt.closest("form");
+  if (!form || !isDone(detail)) return;
+  if (form.hasAttribute("data-empties") || form.hasAttribute("data-closes-when-done")) form.reset();
+  if (form.hasAttribute("data-closes-when-done")) form.closest("dialog")?.close();
+  if (form.closest("#incident")) clearNotice(form);
+}
+
+function fillPreset(button: HTMLElement): void {
+  const form = button.closest("form");
+  if (!form) return;
+  const reason = form.querySelector<HTMLTextAreaElement>('[name="reason"]');
+  if (reason) reason.value = button.dataset["preset"] ?? "";
+  for (const radio of form.querySelectorAll<HTMLInputElement>('input[type="radio"]')) {
+    radio.checked = radio.value === button.dataset["presetValue"];
+  }
+  form.querySelector<HTMLElement>('button[type="submit"]')?.focus();
+}
+
+export function startIncident(): void {
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const detail = (event as CustomEvent<Swap>).detail;
+    if (detail.target.closest("#incident") && !mayReplace(detail)) detail.shouldSwap = false;
+  });
+  document.addEventListener("htmx:beforeSwap", onAccepted);
+  document.addEventListener("click", (event) => {
+    const preset = (event.target as Element).closest<HTMLElement>("[data-preset]");
+    if (preset) fillPreset(preset);
+  });
+}
