@@ -82,9 +82,13 @@ class Scheduler:
     async def run(self, stop: asyncio.Event) -> None:
         """Lead and work until `stop` is set."""
         leading = asyncio.create_task(self._lead(), name="scheduler-leader")
+        leading.add_done_callback(lambda _: self._wake.set())
         try:
             while not stop.is_set():
                 self._wake.clear()
+                if leading.done():
+                    # Without a leader nothing is due ever again: end loudly, to be started anew.
+                    leading.result()
                 try:
                     while await self._start_one():
                         pass

@@ -263,3 +263,10 @@ async def test_what_is_over_is_forgotten_after_its_time(db: Database) -> None:
         # A dead item stays: it is shown to the administrator, who decides.
         assert await fetch_value(tx, "SELECT count(*) FROM outbox") == 2
         assert await fetch_value(tx, "SELECT token_hash FROM user_session") == b"new"
+
+
+async def test_a_scheduler_that_cannot_lead_ends_instead_of_waiting_for_ever(db: Database) -> None:
+    # A pause that no timedelta can hold: the leader's task fails with what nobody foresaw.
+    scheduler = Scheduler(db, [Job("endless", Work(), every_seconds=10**15)])
+    with pytest.raises(OverflowError):
+        await asyncio.wait_for(scheduler.run(asyncio.Event()), 20)
