@@ -54,6 +54,19 @@ async def test_a_repeat_sounds_different(tab: Page, stage: Stage) -> None:
     await expect(tab.locator("#queue-n1")).to_contain_text("第 2 次触发")
 
 
+async def test_a_repeat_of_a_claimed_incident_sounds_and_ends_by_itself(
+    tab: Page, stage: Stage
+) -> None:
+    stage.queue = [replace(fall(), status="acknowledged", claimed_by="王芳")]
+    await go(tab)
+    await expect(tab.locator("#sound")).to_have_attribute("data-state", "on")
+    stage.change("n1", "incident.repeated", repeats=2)
+    await expect(tab.locator("#sound")).to_have_attribute("data-state", "ringing")
+    await expect(tab.locator("#sound")).to_have_attribute("data-tone", "repeat")
+    await expect(tab.locator("#sound")).to_have_attribute("data-state", "on", timeout=10_000)
+    await expect(tab.locator("#sound")).to_have_attribute("data-tone", "")
+
+
 async def test_lesser_incidents_are_silent(tab: Page, stage: Stage) -> None:
     await go(tab)
     stage.open_incident(fall("n2", "major", "heart_rate_high"))

@@ -71,6 +71,8 @@ function onEvent(event: FeedEvent): void {
     alarm.breakMute();
   } else if (event.event === "incident.repeated" || event.event === "incident.escalated") {
     tone = "repeat";
+    // Somebody has it, so nothing rings on: but that it happened again must not pass unheard.
+    if (event.status !== "open") alarm.remind();
   }
 }
 

@@ -10,6 +10,8 @@ export type Tone = "new" | "repeat";
 type Note = { at: number; length: number; pitch: number };
 
 const MUTE_MS = 120_000;
+// Three times the tone of a repeat.
+const REMIND_MS = 4800;
 const MUTED = "silverline.muted-until";
 const SCORE: Record<Tone, { notes: Note[]; length: number }> = {
   new: {
@@ -34,6 +36,7 @@ export class Alarm {
   private mayPlay = !("locks" in navigator);
   private elsewhere = false;
   private muteTimer = 0;
+  private remindTimer = 0;
   private unlockedAt = -Infinity;
 
   start(): void {
@@ -53,6 +56,16 @@ export class Alarm {
   /** Ring with a tone until told null. */
   ring(tone: Tone | null): void {
     this.wanted = tone;
+    this.update();
+  }
+
+  /** Sound the tone of a repeat for a few seconds, unless it rings anyway. */
+  remind(): void {
+    clearTimeout(this.remindTimer);
+    this.remindTimer = window.setTimeout(() => {
+      this.remindTimer = 0;
+      this.update();
+    }, REMIND_MS);
     this.update();
   }
 
@@ -104,15 +117,15 @@ export class Alarm {
     clearTimeout(this.muteTimer);
     if (until) this.muteTimer = window.setTimeout(() => this.update(), until - Date.now() + 20);
     const locked = this.context?.state !== "running" && !this.elsewhere;
-    const tone = this.wanted && !until && !locked && this.mayPlay ? this.wanted : null;
-    this.play(tone);
-    this.show(locked, until);
+    const wanted = this.wanted ?? (this.remindTimer ? "repeat" : null);
+    this.play(!until && !locked && this.mayPlay ? wanted : null);
+    this.show(wanted !== null, locked, until);
   }
 
-  private show(locked: boolean, until: number): void {
+  private show(wanted: boolean, locked: boolean, until: number): void {
     const button = byId("sound");
     if (!button) return;
-    const ringing = this.wanted !== null && !until && !locked;
+    const ringing = wanted && !until && !locked;
     const state = locked ? "locked" : until ? "muted" : ringing ? "ringing" : "on";
     const text = {
       locked: t("点此打开报警声"),
