@@ -21,6 +21,7 @@ from dashboards.console.devices.frame import (
 )
 from dashboards.console.show import words_of
 from dashboards.ui.i18n import N_
+from devices.profiles import PROFILES
 from devices.registry import finding, guard, service
 from devices.registry.model import Device
 from kernel import divisions
@@ -30,13 +31,21 @@ from kernel.errors import Conflict, Invalid
 from kernel.web import WebContext
 
 router = APIRouter()
+USUAL_MODEL = "sl-watch-1"
 Choices = list[tuple[str, str]]
 
 
 @router.get(f"{ROOT}/new")
 async def new_form(request: Request, actor: Writer, ctx: Context, now: Now) -> Response:
-    """The empty form."""
-    values = {"profile": request.query_params.get("profile", "sl-watch-1")}
+    """The empty form, or what a dead letter of an unknown device says of it."""
+    query = request.query_params
+    codec = query.get("codec", "")
+    usual = next((one.code for one in PROFILES.values() if one.codec == codec), USUAL_MODEL)
+    values = {
+        "profile": query.get("profile", usual),
+        "device_id": query.get("device_id", ""),
+        "address": query.get("address", ""),
+    }
     return await _form(request, ctx, actor, now, values)
 
 
