@@ -19,6 +19,7 @@ from ingest.settings import IngestSettings
 from ingest.work import Delivery, Work
 from kernel.clock import monotonic, utcnow
 from kernel.db import Database
+from kernel.logs import describe
 
 log = structlog.get_logger(__name__)
 CHUNK = 64
@@ -150,7 +151,7 @@ class AlarmDesk:
     async def _give_up(self, work: Work, error: Exception) -> None:
         """An alarm that cannot be stored is the loudest of all faults: kept, to be replayed."""
         log.critical("ingest.alarm_refused", error=type(error).__name__)
-        letter = work.letter("processing_failed", f"{type(error).__name__}: {error}")
+        letter = work.letter("processing_failed", describe(error))
 
         async def keep() -> None:
             async with self._db.transaction() as tx:

@@ -34,6 +34,7 @@ from ingest.telemetry.latest import LatestBuffer
 from ingest.telemetry.store import copy_readings
 from ingest.work import Delivery, Part, Work
 from kernel.db import Database, Tx
+from kernel.logs import describe
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +113,7 @@ class Pipeline:
         """Make a whole frame a dead letter; of its messages only alarms are still stored."""
         work.parts.clear()
         work.letters.clear()
-        work.refuse("processing_failed", f"{type(error).__name__}: {error}")
+        work.refuse("processing_failed", describe(error))
 
     def _observe(self, part: Part, _: Work) -> None:
         steps.observe(part, self._movements)

@@ -21,6 +21,7 @@ from prometheus_client import Counter, Gauge
 
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS, Database, execute, fetch_one
+from kernel.logs import describe
 
 log = structlog.get_logger(__name__)
 _LEADER_KEY = 0x51_1F_E4_12
@@ -187,7 +188,7 @@ class Scheduler:
             raise
         # A job is somebody else's code: its error is kept on the run and the next run goes on.
         except Exception as failure:
-            error = f"{type(failure).__name__}: {failure}"[:2000]
+            error = describe(failure)
             log.exception("scheduler.job_failed", job=run.job)
         _runs.labels(run.job, "error" if error else "done").inc()
         async with self._db.transaction() as tx:

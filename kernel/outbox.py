@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 
 from kernel.db import TRANSIENT_ERRORS, Database, Tx, execute, fetch_all
 from kernel.ids import new_id
+from kernel.logs import describe
 
 log = structlog.get_logger(__name__)
 CHANNEL = "outbox"
@@ -137,7 +138,7 @@ class OutboxWorker:
             self._wake.set()
         item = self._in_flight.pop(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("outbox.broken", topic=item.topic, id=str(item.id), error=repr(error))
+            log.error("outbox.broken", topic=item.topic, id=str(item.id), error=describe(error))
 
     async def _handle_safely(self, item: OutboxItem) -> None:
         try:
@@ -251,7 +252,7 @@ class OutboxWorker:
                 " dead_at = CASE WHEN %s THEN now() END,"
                 " available_at = now() + make_interval(secs => %s) WHERE id = %s",
                 (
-                    f"{type(error).__name__}: {error}".replace("\0", "")[:2000],
+                    describe(error),
                     dead,
                     backoff_seconds(item.attempts),
                     item.id,

@@ -28,6 +28,8 @@ SETTINGS = {
     "wal_compression": "on",
     "checkpoint_timeout": "15min",
     "log_timezone": "UTC",
+    # Without DETAIL, which quotes whole rows: no personal data in a log.
+    "log_error_verbosity": "terse",
     "timezone": "UTC",
     # Loopback: a query that a JIT would help runs in a worker process, not here.
     "jit": "off",

@@ -25,6 +25,7 @@ from hotline.incidents.steps import make_louder
 from kernel.auth.model import SYSTEM
 from kernel.crypto import FieldCipher, normalise_phone
 from kernel.db import TRANSIENT_ERRORS, Database, Tx
+from kernel.logs import describe
 
 log = structlog.get_logger(__name__)
 BATCH = 200
@@ -82,7 +83,7 @@ async def _one(db: Database, now: datetime, fallback: FallbackPhone | None) -> i
         # Whatever is wrong with one deadline must not keep all others waiting behind it.
         except Exception as error:
             log.exception("deadline.failed", kind=deadline.kind, incident=str(incident.id))
-            failed = (deadline.id, f"{type(error).__name__}: {error}")
+            failed = (deadline.id, describe(error))
         if failed is not None:
             pause = timedelta(seconds=RETRY_SECONDS * 2 ** min(deadline.attempts, 6))
             await store.postpone_deadline(tx, failed[0], now + pause, failed[1])

@@ -14,6 +14,7 @@ from ingest.pipeline import Pipeline
 from ingest.work import Delivery, Work
 from kernel.clock import utcnow
 from kernel.db import Database
+from kernel.logs import describe
 from kernel.outbox import Handler, OutboxItem
 
 
@@ -58,7 +59,7 @@ async def replay(
     except Exception as error:
         if is_transient(error):
             raise
-        reason, detail = "processing_failed", f"{type(error).__name__}: {error}"
+        reason, detail = "processing_failed", describe(error)
     result = ReplayResult(messages, stored, reason, detail)
     async with db.transaction() as tx:
         if reason:

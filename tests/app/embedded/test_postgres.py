@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+import psycopg
+import pytest
+
 from app.embedded.postgres import EmbeddedPostgres
 
 
@@ -17,3 +20,15 @@ def test_a_stale_pid_file_never_points_at_another_program(tmp_path: Path) -> Non
 def test_a_running_server_is_found_by_its_pid_file(pg_server: EmbeddedPostgres) -> None:
     assert pg_server.running
     assert EmbeddedPostgres(pg_server.data_dir).pid == pg_server.pid
+
+
+def test_its_log_does_not_quote_rows(pg_server: EmbeddedPostgres, db_url: str) -> None:
+    with psycopg.connect(db_url) as conn, pytest.raises(psycopg.errors.CheckViolation):
+        conn.execute(
+            "INSERT INTO elder (id, name, sex, division_code, created_at, updated_at)"
+            " VALUES (gen_random_uuid(), %s, 'other', '150102001001', now(), now())",
+            ("乌日娜从未登记",),
+        )
+    text = (pg_server.data_dir.parent / f"{pg_server.data_dir.name}.log").read_text("utf-8")
+    assert "elder_sex_check" in text
+    assert "乌日娜从未登记" not in text
