@@ -115,6 +115,31 @@ DEVICE_STATUS = {
     "retired": N_("已报废"),
 }
 
+# Why a device was taken from an elder, reported faulty, repaired or retired.
+DEVICE_REASON = {
+    "not_needed": N_("老人不再需要"),
+    "replaced": N_("换了另一台"),
+    "moved_away": N_("老人搬走"),
+    "deceased": N_("老人去世"),
+    "wrong_elder": N_("绑定错了人"),
+    "rebound": N_("改绑给另一位老人"),
+    "moved_room": N_("换了房间"),
+    "no_power": N_("不开机或充不进电"),
+    "no_signal": N_("没有信号"),
+    "damaged": N_("外壳或部件损坏"),
+    "false_alarms": N_("频繁误报"),
+    "wrong_readings": N_("读数不准"),
+    "part_replaced": N_("更换了部件"),
+    "battery_replaced": N_("更换了电池"),
+    "firmware_updated": N_("升级了固件"),
+    "no_fault_found": N_("检测未见故障"),
+    "beyond_repair": N_("无法修复"),
+    "lost": N_("遗失"),
+    "worn_out": N_("老化"),
+    "recalled": N_("厂家召回"),
+    "other": N_("其他原因"),
+}
+
 DEVICE_TYPE = {
     "watch": N_("手表"),
     "pendant": N_("呼叫器"),
@@ -195,6 +220,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "relation": RELATION,
     "role": ROLE,
     "device_status": DEVICE_STATUS,
+    "device_reason": DEVICE_REASON,
     "device_type": DEVICE_TYPE,
     "consent_purpose": CONSENT_PURPOSE,
     "connection": CONNECTION,

@@ -19,6 +19,7 @@ from dashboards.console.devices.frame import (
     version_in,
 )
 from dashboards.console.show import words_of
+from dashboards.ui.words import DEVICE_REASON
 from devices.registry import guard, service
 from devices.registry.machine import REASONS, DeviceAction, next_state
 from devices.registry.model import Device
@@ -96,7 +97,7 @@ def _form(
         status=422 if wrong else 200,
         device=device,
         action=action.value,
-        reasons=[(code, words.label(words.REASON, code, tr)) for code in REASONS[action]],
+        reasons=[(code, words.label(DEVICE_REASON, code, tr)) for code in REASONS[action]],
         values=values,
         errors=words.errors_of(wrong or {}, tr),
     )

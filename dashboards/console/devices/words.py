@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from dashboards.ui.i18n import N_, Translator
-from dashboards.ui.words import DEVICE_STATUS
+from dashboards.ui.words import DEVICE_REASON, DEVICE_STATUS
 from devices.profiles import PROFILES
 from devices.registry.model import Device
 
@@ -22,29 +22,6 @@ EFFECT = {
     "mark_faulty": N_("设备退出使用；绑定着老人的会同时解绑。修好后可以重新入库。"),
     "repair": N_("设备回到库存，可以再绑定给老人。"),
     "retire": N_("设备永久停用，凭据立即失效，绑定同时解除。报废后不能恢复。"),
-}
-REASON = {
-    "not_needed": N_("老人不再需要"),
-    "replaced": N_("换了另一台"),
-    "moved_away": N_("老人搬走"),
-    "deceased": N_("老人去世"),
-    "wrong_elder": N_("绑定错了人"),
-    "rebound": N_("改绑给另一位老人"),
-    "moved_room": N_("换了房间"),
-    "no_power": N_("不开机或充不进电"),
-    "no_signal": N_("没有信号"),
-    "damaged": N_("外壳或部件损坏"),
-    "false_alarms": N_("频繁误报"),
-    "wrong_readings": N_("读数不准"),
-    "part_replaced": N_("更换了部件"),
-    "battery_replaced": N_("更换了电池"),
-    "firmware_updated": N_("升级了固件"),
-    "no_fault_found": N_("检测未见故障"),
-    "beyond_repair": N_("无法修复"),
-    "lost": N_("遗失"),
-    "worn_out": N_("老化"),
-    "recalled": N_("厂家召回"),
-    "other": N_("其他原因"),
 }
 # What the audit log says was done, after a name: “巴图 绑定了设备”.
 CHANGE = {
@@ -157,7 +134,7 @@ def state_line(device: Device, tr: Translator) -> str:
     state = label(DEVICE_STATUS, device.state.value, tr)
     if not device.state_reason:
         return state
-    reason = label(REASON, device.state_reason, tr)
+    reason = label(DEVICE_REASON, device.state_reason, tr)
     if device.state_reason == "other":
         reason = device.state_note
     return tr.gettext(N_("%(state)s（%(reason)s）")) % {"state": state, "reason": reason}

@@ -1,0 +1,48 @@
+"""The words of the devices' pages fit the codes of the registry."""
+
+import re
+from pathlib import Path
+
+from dashboards.console.audit.words import ACTIONS
+from dashboards.console.devices import words
+from dashboards.console.devices.readings import SWITCHES
+from dashboards.ui.words import DEVICE_REASON, DEVICE_STATUS, DEVICE_TYPE
+from devices.metrics import METRICS
+from devices.profiles import Capability, DeviceType
+from devices.registry.machine import REASONS, DeviceAction
+from devices.registry.model import Connection, DeviceState
+
+
+def registry_sources(project: Path) -> str:
+    folder = project / "devices" / "registry"
+    return "\n".join(path.read_text("utf-8") for path in sorted(folder.glob("*.py")))
+
+
+def test_every_action_reason_and_state_has_a_word() -> None:
+    assert set(words.ACTION) == set(DeviceAction)
+    assert set(words.EFFECT) == set(REASONS)
+    reasons = {reason for codes in REASONS.values() for reason in codes}
+    assert set(DEVICE_REASON) == reasons | {"rebound", "moved_room"}
+    assert set(words.STATE_TONE) == set(DeviceState) == set(DEVICE_STATUS)
+    assert set(words.CONNECTION) == set(Connection) == set(words.CONNECTION_TONE)
+    assert set(words.CAPABILITY) == set(Capability)
+    assert set(DeviceType) - {DeviceType.OTHER} <= set(DEVICE_TYPE)
+
+
+def test_every_change_in_the_log_can_be_told(project: Path) -> None:
+    noted = set(re.findall(r'"(device\.[a-z_]+)"', registry_sources(project)))
+    assert {"device.bound", "device.credential_rotated"} <= noted
+    assert noted - {"device.viewed", "device.exported"} == set(words.CHANGE)
+    assert noted <= set(ACTIONS)
+
+
+def test_every_problem_has_a_sentence(project: Path) -> None:
+    sources = registry_sources(project)
+    noted = set(re.findall(r'fields\["(\w+)"\] = "(\w+)"', sources))
+    noted |= set(re.findall(r'\{"(\w+)": "(\w+)"\}', sources))
+    assert ("gateway_id", "itself") in noted
+    assert {f"{field}.{code}" for field, code in noted} == set(words.PROBLEM)
+
+
+def test_every_yes_or_no_is_put_into_words() -> None:
+    assert set(SWITCHES) == {m.code for m in METRICS.values() if m.ucum == "{0,1}"}
