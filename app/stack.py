@@ -30,6 +30,11 @@ from kernel.migrate import migrate
 log = structlog.get_logger(__name__)
 Progress = Callable[[str], None]
 PROCESSES = ("broker", "ingest", "worker", "scheduler", "web")
+# What of the caller's settings the children get as well: how the pages look and are reached, whom
+# to call, what to log. Database, broker and keys are the stack's own.
+_INHERITED = (
+    "SILVERLINE_WEB__", "SILVERLINE_WATCH__PORTS", "SILVERLINE_DUTY_PHONE", "SILVERLINE_LOG_",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +170,18 @@ class Stack:
             self._lock.close()
 
     def environment(self, health_port: int) -> dict[str, str]:
-        """Return the environment of a child: the settings as variables."""
-        values = {
+        """Return the environment of a child: the settings as variables.
+
+        What the stack decides wins over the caller's environment, the caller's over our defaults.
+        """
+        defaults = {
+            "WEB__PUBLIC_URL": self.url,
+            # The embedded stack speaks plain HTTP on loopback; a proxy in front sets this to true.
+            "WEB__SECURE_COOKIES": "false",
+            "LOG_FORMAT": "console" if sys.stderr.isatty() else "json",
+            "LOG_LEVEL": "WARNING",
+        }
+        decided = {
             "DATABASE__URL": self.database_url,
             "MASTER_KEY": self.secrets.master_key,
             "MQTT__HOST": "127.0.0.1",
@@ -179,28 +194,16 @@ class Stack:
             "WATCH__PORT": str(self.watch_port),
             "WEB__HOST": self.settings.host,
             "WEB__PORT": str(self.web_port),
-            "WEB__PUBLIC_URL": self.url,
-            # The embedded stack speaks plain HTTP on loopback; a proxy in front sets this to true.
-            "WEB__SECURE_COOKIES": os.environ.get("SILVERLINE_WEB__SECURE_COOKIES", "false"),
             "HEALTH__PORT": str(health_port),
             "DEMO": "true" if self.settings.demo else "false",
-            "LOG_FORMAT": "console" if sys.stderr.isatty() else "json",
-            "LOG_LEVEL": os.environ.get("SILVERLINE_LOG_LEVEL", "WARNING"),
             "DATA_DIR": str(self.data_dir),
         }
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("SILVERLINE_")}
-        passed = {
-            k: v
-            for k, v in os.environ.items()
-            if k
-            in {
-                "SILVERLINE_WEB__TILE_URL",
-                "SILVERLINE_WEB__TILE_GCJ02",
-                "SILVERLINE_DUTY_PHONE",
-                "SILVERLINE_WATCH__PORTS",
-            }
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("SILVERLINE_") or name.startswith(_INHERITED)
         }
-        return kept | passed | {f"SILVERLINE_{k}": v for k, v in values.items()}
+        return _prefixed(defaults) | inherited | _prefixed(decided)
 
     def command(self, name: str) -> list[str]:
         """Return the command line of a child."""
@@ -262,6 +265,10 @@ class Stack:
             raise EmbeddedError(f"{name} ended with {code} while starting; its messages are above")
         if time.monotonic() > deadline:
             raise EmbeddedError(f"{name} is not ready: {said}")
+
+
+def _prefixed(values: dict[str, str]) -> dict[str, str]:
+    return {f"SILVERLINE_{name}": value for name, value in values.items()}
 
 
 async def _pause(stop: asyncio.Event, seconds: float = 0.5) -> None:
