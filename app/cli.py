@@ -24,7 +24,11 @@ app = typer.Typer(
 )
 user_app = typer.Typer(help="People who log in.", no_args_is_help=True)
 audit_app = typer.Typer(help="The audit log.", no_args_is_help=True)
+source_app = typer.Typer(
+    help="Platforms that push what devices said to /ingest/http.", no_args_is_help=True
+)
 app.add_typer(user_app, name="user")
+app.add_typer(source_app, name="source")
 app.add_typer(audit_app, name="audit")
 out = Console()
 err = Console(stderr=True)
@@ -185,6 +189,37 @@ def user_add(
     out.print(f"{username} may log in now.", highlight=False)
     if given is None:
         out.print(f"First password, to be changed at the first login: {password}", highlight=False)
+
+
+@source_app.command("add")
+def source_add(
+    name: str,
+    codec: Annotated[str, typer.Option(help="What it speaks: chirpstack, tts, owntracks, …")],
+    division: Annotated[
+        str, typer.Option(help="Division prefix whose devices it speaks for; empty is all")
+    ] = "",
+) -> None:
+    """Let a platform push; prints its token, which is shown this once."""
+    commands = importlib.import_module("app.sources")
+    token = asyncio.run(commands.add(settings_with_logs(), name, codec, division))
+    err.print(f"{name} may push now; its token, shown this once:", highlight=False)
+    sys.stdout.write(token + "\n")
+
+
+@source_app.command("revoke")
+def source_revoke(name: str) -> None:
+    """End the token of a platform at once."""
+    commands = importlib.import_module("app.sources")
+    asyncio.run(commands.revoke(settings_with_logs(), name))
+    out.print(f"{name} may not push any more.", highlight=False)
+
+
+@source_app.command("list")
+def source_list() -> None:
+    """List the platforms that push, or did, as JSON."""
+    commands = importlib.import_module("app.sources")
+    found = asyncio.run(commands.listed(settings_with_logs()))
+    sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
 
 
 @audit_app.command("verify")

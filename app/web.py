@@ -12,8 +12,9 @@ from starlette.exceptions import HTTPException
 from app.health import health_routes
 from app.limits import BodyLimit
 from app.processes import database_ready
-from app.routes import API_ROUTERS, DEMO_API_ROUTERS, PAGE_ROUTERS
+from app.routes import API_ROUTERS, DEMO_API_ROUTERS, PAGE_ROUTERS, PUSH_ROUTERS
 from app.settings import Settings
+from app.wiring import push_gate
 from dashboards.console.refusals import refusal_sentence
 from dashboards.ui.assets import AssetFiles, Assets
 from dashboards.ui.environment import Pages, UiSettings
@@ -56,6 +57,7 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
         demo=settings.demo,
     )
     app.state.pages = Pages(ui, Assets())
+    app.state.push = push_gate(db)
     app.mount("/assets", AssetFiles())
     for route in health_routes(database_ready(db)):
         # Metrics are for the health port alone: they say how much is going on here.
@@ -67,7 +69,7 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
                 name=route.name,
                 dependencies=[Depends(public)],
             )
-    for router in PAGE_ROUTERS:
+    for router in (*PAGE_ROUTERS, *PUSH_ROUTERS):
         app.include_router(router)
     for router in (*API_ROUTERS, *(DEMO_API_ROUTERS if settings.demo else ())):
         app.include_router(router, prefix="/api")

@@ -14,6 +14,10 @@ from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
 from hotline import wing as hotline
 from hotline.carrier.simulated import SimulatedCarrier
 from ingest import jobs as ingest_jobs
+from ingest.pipeline import Pipeline
+from ingest.push.api import PushGate
+from ingest.push.desk import PushDesk, PushSettings
+from ingest.registry_cache import RegistryCache
 from ingest.run import IngestSettings
 from ingest.transports import mqtt
 from kernel.db import Database, Tx
@@ -65,6 +69,12 @@ def ingest_subscriptions(settings: Settings) -> dict[str, list[str]]:
         mqtt.client_id(ingest, "bulk"): mqtt.bulk_filters(),
         mqtt.client_id(ingest, "express"): mqtt.express_filters(),
     }
+
+
+def push_gate(db: Database) -> PushGate:
+    """Return what platforms push to: a pipeline of the web process's own."""
+    pipeline = Pipeline(db, RegistryCache(db), react_to_alarm, condition_cleared)
+    return PushGate(PushDesk(db, pipeline, PushSettings()))
 
 
 async def react_to_alarm(tx: Tx, alarm: RaisedAlarm, now: datetime) -> None:

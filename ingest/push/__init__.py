@@ -1,0 +1,1 @@
+"""Frames that platforms push over HTTP: who they are, what they send, what they are answered."""
