@@ -34,7 +34,7 @@ class DatabaseSettings:
     url: str
     min_size: int = 1
     max_size: int = 8
-    timeout_seconds: float = 10.0
+    timeout_seconds: float = 5.0
     statement_timeout_seconds: float = 60.0
 
 
@@ -115,8 +115,9 @@ class Database:
             await conn.close()
 
     async def ping(self) -> None:
-        """Ask the server for one row. Raises what psycopg raises when it is away."""
-        async with asyncio.timeout(5), self._pool.connection() as conn:
+        """Ask the server for one row. Raises what psycopg raises when it is away, TimeoutError."""
+        # Whoever asks whether we are ready does not wait for long himself.
+        async with asyncio.timeout(2), self._pool.connection() as conn:
             await conn.execute("SELECT 1")
 
 

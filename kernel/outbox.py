@@ -2,8 +2,9 @@
 
 A worker takes rows `WHERE done_at IS NULL AND dead_at IS NULL` with FOR UPDATE SKIP LOCKED, claims
 them for a while, runs the handler outside of any transaction and marks them. NOTIFY only wakes the
-worker; it also polls. A worker that is killed loses its claim when it expires, so a handler may run
-twice: it must be idempotent (the item's id is its idempotency key).
+worker; it also polls. A claim is short and renewed while the handler runs: what a killed worker had
+in hand is another's some seconds later. So a handler may run twice: it must be idempotent (the
+item's id is its idempotency key).
 """
 
 import asyncio
@@ -28,7 +29,10 @@ from kernel.logs import describe
 log = structlog.get_logger(__name__)
 CHANNEL = "outbox"
 MAX_ATTEMPTS = 12
-CLAIM_SECONDS = 60
+# A call to the duty phone must not wait for a minute because its worker was killed.
+CLAIM_SECONDS = 15
+RENEW_SECONDS = 5.0
+HANDLE_SECONDS = 48.0
 POLL_SECONDS = 5.0
 # Handlers in flight at once in a process. A slow one holds its own place only: an urgent call must
 # not wait until a provider that hangs has timed out for somebody else's message.
@@ -102,6 +106,7 @@ class OutboxWorker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. A database that is away is waited for."""
         listener = asyncio.create_task(self._listen(), name="outbox-listener")
+        renewal = asyncio.create_task(self._renew(), name="outbox-renewal")
         try:
             while not stop.is_set():
                 # Cleared before the look, so that a wake during it is not lost.
@@ -112,7 +117,8 @@ class OutboxWorker:
         finally:
             listener.cancel()
             await self._finish()
-            await asyncio.gather(listener, return_exceptions=True)
+            renewal.cancel()
+            await asyncio.gather(listener, renewal, return_exceptions=True)
 
     async def run_once(self) -> int:
         """Handle what is due now, as many as there are places; return how many were claimed."""
@@ -184,6 +190,23 @@ class OutboxWorker:
                         self._wake.set()
             await asyncio.sleep(1.0)
 
+    async def _renew(self) -> None:
+        """Hold on to what is in flight."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            held = [item.id for item in self._in_flight.values()]
+            if not held:
+                continue
+            with contextlib.suppress(*TRANSIENT_ERRORS):
+                async with self._db.transaction() as tx:
+                    await execute(
+                        tx,
+                        "UPDATE outbox SET claimed_until = now() + make_interval(secs => %s)"
+                        " WHERE id = ANY(%s) AND claimed_by = %s AND claimed_until IS NOT NULL"
+                        " AND done_at IS NULL AND dead_at IS NULL",
+                        (CLAIM_SECONDS, held, self._name),
+                    )
+
     async def _claim(self, limit: int) -> list[OutboxItem]:
         if limit <= 0:
             return []
@@ -196,7 +219,7 @@ class OutboxWorker:
                     SELECT id FROM outbox
                     WHERE done_at IS NULL AND dead_at IS NULL AND available_at <= now()
                       AND (claimed_until IS NULL OR claimed_until < now())
-                      AND topic = ANY(%(topics)s)
+                      AND topic = ANY(%(topics)s) AND id <> ALL(%(held)s::uuid[])
                     ORDER BY available_at LIMIT %(limit)s
                     FOR UPDATE SKIP LOCKED
                 )
@@ -210,6 +233,8 @@ class OutboxWorker:
                     "limit": limit,
                     "name": self._name,
                     "claim": CLAIM_SECONDS,
+                    # A claim that ran out while the database was away is still ours.
+                    "held": [item.id for item in self._in_flight.values()],
                 },
             )
 
@@ -219,7 +244,7 @@ class OutboxWorker:
             await self._fail(item, RuntimeError("never finished"), dead=True)
             return
         try:
-            async with asyncio.timeout(CLAIM_SECONDS * 0.8):
+            async with asyncio.timeout(HANDLE_SECONDS):
                 await self._handlers[item.topic](item)
         except PermanentFailure as error:
             await self._fail(item, error, dead=True)

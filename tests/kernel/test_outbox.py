@@ -206,6 +206,37 @@ async def test_an_item_of_a_worker_that_was_killed_is_taken_when_its_claim_ends(
     assert seen.items[0].attempts == 2
 
 
+async def test_a_handler_that_takes_long_keeps_its_claim(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "RENEW_SECONDS", 0.05)
+    finish, seen = asyncio.Event(), Recorder()
+
+    async def slow(item: OutboxItem) -> None:
+        await seen(item)
+        await finish.wait()
+
+    async def left() -> float:
+        async with db.connection() as tx:
+            sql = "SELECT coalesce(extract(epoch FROM claimed_until - now()), 0)::float FROM outbox"
+            return float(await fetch_value(tx, sql))
+
+    async with working(db, {"sms": slow}):
+        await put(db)
+        await until(lambda: len(seen.items) == 1)
+        await age(db, outbox.CLAIM_SECONDS)
+        async with asyncio.timeout(10):
+            while await left() < outbox.CLAIM_SECONDS / 2:
+                await asyncio.sleep(0.02)
+        # Not even when it ran out: it is still in this worker's hands.
+        await age(db, outbox.CLAIM_SECONDS * 2)
+        await put(db)
+        await until(lambda: len(seen.items) == 2)
+        assert len({item.id for item in seen.items}) == 2
+        finish.set()
+    assert [attempts for _, _, attempts, _ in await states(db)] == [1, 1]
+
+
 async def test_an_item_that_kills_its_worker_each_time_ends_too(db: Database) -> None:
     seen = Recorder()
     worker = OutboxWorker(db, {"sms": seen})
