@@ -59,6 +59,7 @@ async def markers(incident_id: uuid.UUID, ctx: Context, actor: Reader, now: Now)
         await reading.note_reading(tx, page, actor, now, shown=True)
         near = []
         if Action.DISPATCH in page.actions:
-            near = [one.id for one in await responders.suggestions(tx, page.incident, now)][: reading.DRAWN]
+            suggested = await responders.suggestions(tx, page.incident, now)
+            near = [one.id for one in suggested[: reading.DRAWN]]
         found = await reading.markers(tx, page, near, language(actor))
     return JSONResponse(list(found), headers=_FRESH)

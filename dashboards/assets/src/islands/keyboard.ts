@@ -36,6 +36,8 @@ function activate(element: HTMLElement): void {
     if (element instanceof HTMLInputElement) element.select();
   } else {
     element.click();
+    // A choice that is made by its digit has the focus, so that Enter sends it.
+    if (element instanceof HTMLInputElement) element.focus();
   }
 }
 
