@@ -1,5 +1,6 @@
 """Use cases of calling: the elder, one contact, the contacts in order; the carrier's reports.
 
+Whoever holds the incident calls, or a supervisor (else Forbidden), until it is resolved (Conflict).
 Every carrier ends in `attempt_progress`: a real one by its webhook, the simulated one directly.
 """
 
@@ -25,6 +26,7 @@ from hotline.incidents import store as incidents
 from hotline.incidents.model import Action, Incident, Status
 from hotline.incidents.steps import (
     arm_escalation,
+    check_reach,
     lock,
     make_louder,
     move,
@@ -245,6 +247,7 @@ async def _call_responder_instead(
 
 async def _with_elder(tx: Tx, incident_id: uuid.UUID, actor: Actor) -> tuple[Incident, uuid.UUID]:
     incident = await lock(tx, incident_id, actor)
+    await check_reach(tx, incident, actor)
     if incident.elder_id is None:
         raise NotFound("this device is bound to nobody: there is no one to call")
     return incident, incident.elder_id

@@ -85,10 +85,26 @@ async def check(tx: Tx, incident: Incident, version: int, action: Action, actor:
         raise Forbidden("your role does not allow this", action=action)
     if incident.version != version:
         raise await _conflict(tx, incident, "somebody was faster")
+    if right.who is machine.Who.HOLDER:
+        _check_hold(incident, actor)
+
+
+async def check_reach(tx: Tx, incident: Incident, actor: Actor) -> None:
+    """Raise Forbidden or Conflict unless the person may reach people about the incident.
+
+    That is for whoever holds it, for a supervisor, and while it runs.
+    """
+    if actor.user_id is None or not actor.may(Permission.INCIDENT_HANDLE):
+        raise Forbidden("your role does not allow this")
+    if incident.status is Status.RESOLVED:
+        raise await _conflict(tx, incident, "it is resolved")
+    _check_hold(incident, actor)
+
+
+def _check_hold(incident: Incident, actor: Actor) -> None:
     held_by_other = incident.acknowledged_by not in (None, actor.user_id)
-    supervises = actor.may(Permission.INCIDENT_SUPERVISE)
-    if right.who is machine.Who.HOLDER and held_by_other and not supervises:
-        raise Forbidden("somebody else has claimed this", action=action, by=incident.holder_name)
+    if held_by_other and not actor.may(Permission.INCIDENT_SUPERVISE):
+        raise Forbidden("somebody else has claimed this", by=incident.holder_name)
 
 
 async def _conflict(tx: Tx, incident: Incident, message: str) -> Conflict:

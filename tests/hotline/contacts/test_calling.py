@@ -10,7 +10,7 @@ from hotline.incidents import service
 from hotline.incidents.model import Incident, Resolution, Status
 from kernel.auth.model import Actor, Role
 from kernel.db import fetch_tuples
-from kernel.errors import Conflict, Invalid, NotFound
+from kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from tests.hotline.world import World
 
 
@@ -39,6 +39,40 @@ async def test_calling_the_elder_is_an_outbox_item_without_a_number(
     assert elder.phone not in rows[0][1]
     assert str(attempt) in rows[0][1]
     assert (await world.events(incident.id))[-1][0] == "contact.called"
+
+
+async def test_only_the_holder_or_a_supervisor_reaches_people(
+    world: World, operator: Actor
+) -> None:
+    elder = await world.elder()
+    incident = await world.claimed(operator, elder)
+    other, auditor = await world.user("赵敏"), await world.user("审计员", Role.AUDITOR)
+    for person in (other, auditor):
+        async with world.db.connection() as conn:
+            with pytest.raises(Forbidden):
+                await contacts.call_elder(conn, incident.id, person, world.now)
+            with pytest.raises(Forbidden):
+                await contacts.text_contact(
+                    conn, incident.id, elder.contact_ids[0], person, world.now
+                )
+    supervisor = await world.user("李建国", Role.SUPERVISOR)
+    async with world.db.transaction() as tx:
+        await contacts.call_elder(tx, incident.id, supervisor, world.now)
+    assert await world.attempts(incident.id) == [("call", "elder", elder.name, "queued")]
+
+
+async def test_nobody_is_called_about_an_incident_that_is_resolved(
+    world: World, operator: Actor
+) -> None:
+    incident = await world.claimed(operator)
+    async with world.db.transaction() as tx:
+        await service.resolve(
+            tx, incident.id, incident.version, Resolution.UNFOUNDED, "误触", operator, world.now
+        )
+    with pytest.raises(Conflict) as refused:
+        await _chain(world, incident, operator)
+    assert refused.value.facts["status"] == "resolved"
+    assert await world.attempts(incident.id) == []
 
 
 async def test_an_unreached_contact_is_followed_by_the_next_until_one_confirms(
