@@ -26,7 +26,7 @@ def test_every_action_reason_and_state_has_a_word() -> None:
     assert set(words.STATE_TONE) == set(DeviceState) == set(DEVICE_STATUS)
     assert set(words.CONNECTION) == set(Connection) == set(words.CONNECTION_TONE)
     assert set(words.CAPABILITY) == set(Capability)
-    assert set(DeviceType) - {DeviceType.OTHER} <= set(DEVICE_TYPE)
+    assert set(DeviceType) == set(DEVICE_TYPE)
 
 
 def test_every_change_in_the_log_can_be_told(project: Path) -> None:
