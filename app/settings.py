@@ -74,6 +74,13 @@ class WatchSection(_Section):
         return self.ports if self.port is None else self.ports | {"setracker": self.port}
 
 
+class ScaipSection(_Section):
+    """The SIP listener (UDP and TCP) for social alarm controllers; port 0 is off."""
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+
+
 class WebSection(_Section):
     """The web process. `public_url` is what browsers and phones use to reach it."""
 
@@ -111,6 +118,7 @@ class Settings(BaseSettings):
     database: DatabaseSection = DatabaseSection()
     mqtt: MqttSection = MqttSection()
     watch: WatchSection = WatchSection()
+    scaip: ScaipSection = ScaipSection()
     web: WebSection = WebSection()
     health: HealthSection = HealthSection()
     master_key: SecretStr = SecretStr("")

@@ -43,6 +43,8 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         tcp_host=settings.watch.host,
         tcp_port=setracker,
         tcp_extra=tuple(listeners.items()),
+        scaip_host=settings.scaip.host,
+        scaip_port=settings.scaip.port or -1,
     )
 
 

@@ -28,8 +28,11 @@ SETTLE_SECONDS = 30.0
 class Demo:
     """A stack with demonstration data and simulated devices."""
 
-    def __init__(self, settings: StackSettings, devices: int, progress: Progress) -> None:
+    def __init__(
+        self, settings: StackSettings, devices: int, progress: Progress, *, past: bool = False
+    ) -> None:
         self.devices = devices
+        self.past = past
         self.stack = Stack(settings, progress)
         self.accounts: list[Account] = []
         self._progress = progress
@@ -52,7 +55,9 @@ class Demo:
                 mode = await probe(conn)
             await ensure_storage(db, mode, utcnow())
             self._progress(f"演示数据 · demonstration data for {self.devices} devices")
-            self.accounts = await seed_demo(db, cipher, self.stack.data_dir, self.devices, utcnow())
+            self.accounts = await seed_demo(
+                db, cipher, self.stack.data_dir, self.devices, utcnow(), past=self.past
+            )
         finally:
             await db.close()
         await self.stack.start_processes()
@@ -78,7 +83,7 @@ async def run_with_a_person(
 ) -> None:  # fmt: skip
     """Run until Ctrl-C."""
     stop = stop_on_signals()
-    demo = Demo(settings, devices, progress)
+    demo = Demo(settings, devices, progress, past=True)
     asking: asyncio.Task[None] | None = None
     try:
         await demo.start()

@@ -3,10 +3,11 @@
 import json
 import secrets
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from app.demo.fleet import PlannedDevice, plan_fleet
+from app.demo.history import seed_history
 from app.secrets import write_private
 from care.elders.demo import SeededElder, seed_elders
 from devices.credentials import service as credentials
@@ -20,6 +21,8 @@ from kernel.db import Database, Tx, fetch_value
 
 CITY = "1501"
 SEED = 20260305
+INSTALLED = timedelta(days=40)
+ON_DUTY = (Role.OPERATOR, Role.SUPERVISOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,18 @@ ACCOUNTS: tuple[tuple[str, str, tuple[Role, ...], str], ...] = (
 
 
 async def seed_demo(
-    db: Database, cipher: FieldCipher, data_dir: Path, devices: int, now: datetime
+    db: Database,
+    cipher: FieldCipher,
+    data_dir: Path,
+    devices: int,
+    now: datetime,
+    *,
+    past: bool,
 ) -> list[Account]:
     """Fill the database once; a second call only reads the accounts again.
 
-    Writes `devices.json` (what the simulator logs in with) and `accounts.json`, both mode 0600.
+    With `past` the watches have readings of the last days. Writes `devices.json` (what the
+    simulator logs in with) and `accounts.json`, both mode 0600.
     """
     accounts_file = data_dir / "accounts.json"
     async with db.transaction() as tx:
@@ -63,7 +73,10 @@ async def seed_demo(
         homes = max(p.home for p in planned) + 1
         elders = await seed_elders(tx, cipher, homes, now, SEED)
         await seed_responders(tx, cipher, now)
-        entries = [await _device(tx, cipher, p, elders[p.home], now) for p in planned]
+        since = now - INSTALLED
+        entries = [await _device(tx, cipher, p, elders[p.home], since) for p in planned]
+    if past:
+        await seed_history(db, now, SEED)
     write_private(data_dir / "devices.json", json.dumps(entries, ensure_ascii=False, indent=1))
     write_private(
         accounts_file, json.dumps([asdict(a) for a in accounts], ensure_ascii=False, indent=1)
@@ -75,7 +88,7 @@ async def _accounts(tx: Tx, now: datetime) -> list[Account]:
     accounts = []
     for username, name, roles, division in ACCOUNTS:
         password = f"{username[:4]}-{secrets.token_hex(4)}"
-        await auth.create_user(
+        user = await auth.create_user(
             tx,
             username=username,
             display_name=name,
@@ -86,6 +99,8 @@ async def _accounts(tx: Tx, now: datetime) -> list[Account]:
             actor=SYSTEM,
             now=now,
         )
+        if roles[0] in ON_DUTY:
+            await auth.set_on_duty(tx, SYSTEM, user.id, True, now)
         accounts.append(Account(username, name, roles[0].value, division, password))
     return accounts
 
