@@ -50,19 +50,11 @@ async def register(
     Raises Invalid with a code by field: device_id (form, taken), profile (unknown), division_code
     (outside), gateway_id (unknown), serial and address (too_long; address also taken).
     """
-    fields = _wrong_details(division_code, serial or "", actor)
-    if not guard.DEVICE_ID.fullmatch(device_id) or device_id in RESERVED_IDS:
-        fields["device_id"] = "form"
-    elif await inventory.by_id(tx, device_id) is not None:
-        fields["device_id"] = "taken"
-    model = PROFILES.get(profile)
-    if model is None:
-        fields["profile"] = "unknown"
-    gateway = await _gateway(tx, gateway_id, actor, fields)
     address = (address or "").strip()
-    if address and model is not None:
-        fields |= access.wrong_alias(model.codec, address)
-    if fields or model is None:
+    fields = _wrong_details(division_code, serial or "", actor)
+    fields |= await _wrong_names(tx, device_id, profile, address)
+    gateway = await _gateway(tx, gateway_id, actor, fields)
+    if fields:
         raise Invalid("The device cannot be registered as it is described.", fields)
     no = await inventory.insert(
         tx,
@@ -75,7 +67,8 @@ async def register(
     )
     if no is None:
         raise Conflict(f"There is a device {device_id} already.", device_id=device_id)
-    if address and not await history_store.add_alias(tx, model.codec, address, no):
+    codec = PROFILES[profile].codec
+    if address and not await history_store.add_alias(tx, codec, address, no):
         raise Invalid("Another device has this address.", {"address": "taken"})
     await guard.record(
         tx, actor, "device.registered", device_id, division_code, now, profile=profile
@@ -253,6 +246,20 @@ async def _gateway(
     if not usable:
         fields["gateway_id"] = "unknown"
     return gateway
+
+
+async def _wrong_names(tx: Tx, device_id: str, profile: str, address: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    if not guard.DEVICE_ID.fullmatch(device_id) or device_id in RESERVED_IDS:
+        fields["device_id"] = "form"
+    elif await inventory.by_id(tx, device_id) is not None:
+        fields["device_id"] = "taken"
+    model = PROFILES.get(profile)
+    if model is None:
+        fields["profile"] = "unknown"
+    elif address:
+        fields |= access.wrong_alias(model.codec, address)
+    return fields
 
 
 def _wrong_details(division_code: str, serial: str, actor: Actor) -> dict[str, str]:
