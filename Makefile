@@ -16,14 +16,14 @@ help: ## List the targets
 	@$(PYTHON) -m venv .tools/uv
 	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 
-# One stamp per lock file: a second call costs nothing.
-.cache/python.stamp: pyproject.toml uv.lock | $(filter .tools/%,$(UV))
+# The stamp lies in the environment and goes with it: a second call costs nothing.
+.venv/.synced: pyproject.toml uv.lock | $(filter .tools/%,$(UV))
 	@echo "→ Python packages (uv.lock)"
 	@$(UV) sync --locked --quiet
-	@mkdir -p .cache && touch $@
+	@touch $@
 
 .PHONY: python
-python: .cache/python.stamp
+python: .venv/.synced
 
 .PHONY: assets
 assets: python ## Build the browser's part (npm ci, esbuild)
