@@ -63,6 +63,10 @@ PROBLEM = {
     "note.too_long": N_("备注最长 200 个字"),
     "until.range": N_("请选择停用多久，最长 30 天"),
 }
+_ORDER = (
+    "device_id", "profile", "division_code", "gateway_id", "codec", "address", "serial",
+    "elder_id", "room", "until", "reason", "note",
+)  # fmt: skip
 CAPABILITY = {
     "sos": N_("求助按键"),
     "fall": N_("跌倒识别"),
@@ -113,8 +117,9 @@ def labels(words: Mapping[str, str], tr: Translator) -> dict[str, str]:
 
 
 def errors_of(fields: Mapping[str, str], tr: Translator) -> dict[str, str]:
-    """Return a sentence for each problem of the registry (field → code)."""
-    return {name: label(PROBLEM, f"{name}.{code}", tr) for name, code in fields.items()}
+    """Return a sentence for each problem of the registry (field → code), as the form is ordered."""
+    placed = sorted(fields.items(), key=lambda item: _ORDER.index(item[0]))
+    return {name: label(PROBLEM, f"{name}.{code}", tr) for name, code in placed}
 
 
 def model_title(profile: str, language: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from dashboards.console.audit.words import ACTIONS
 from dashboards.console.devices import words
 from dashboards.console.devices.readings import SWITCHES
+from dashboards.ui.i18n import translator
 from dashboards.ui.words import DEVICE_REASON, DEVICE_STATUS, DEVICE_TYPE
 from devices.metrics import METRICS
 from devices.profiles import Capability, DeviceType
@@ -42,6 +43,8 @@ def test_every_problem_has_a_sentence(project: Path) -> None:
     noted |= set(re.findall(r'\{"(\w+)": "(\w+)"\}', sources))
     assert ("gateway_id", "itself") in noted
     assert {f"{field}.{code}" for field, code in noted} == set(words.PROBLEM)
+    said = words.errors_of(dict(noted), translator("zh"))
+    assert list(said)[:3] == ["device_id", "profile", "division_code"]
 
 
 def test_every_yes_or_no_is_put_into_words() -> None:
