@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from dashboards.console import elders, live
+from dashboards.console import deadletters, devices, elders, live
 from dashboards.console.account import login
 from dashboards.console.account import routes as account
 from dashboards.console.audit import routes as audit
@@ -19,6 +19,8 @@ PAGE_ROUTERS: tuple[APIRouter, ...] = (
     live.router,
     incidents.router,
     elders.router,
+    devices.router,
+    deadletters.router,
     users.router,
     audit.router,
     responder.router,
