@@ -30,8 +30,8 @@ log = structlog.get_logger(__name__)
 CHANNEL = "outbox"
 MAX_ATTEMPTS = 12
 # A call to the duty phone must not wait for a minute because its worker was killed.
-CLAIM_SECONDS = 15
-RENEW_SECONDS = 5.0
+CLAIM_SECONDS = 10
+RENEW_SECONDS = 3.0
 HANDLE_SECONDS = 48.0
 POLL_SECONDS = 5.0
 # Handlers in flight at once in a process. A slow one holds its own place only: an urgent call must

@@ -49,6 +49,7 @@ class Load:
             "--settle", str(PATIENCE), "--quiet",
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
+        self._sent: Sent | None = None
 
     def start(self) -> None:
         with self._log.open("wb") as log:
@@ -72,6 +73,11 @@ class Load:
 
     async def finish(self) -> Sent:
         """Let nothing new happen, wait until everything is acknowledged, and read the books."""
+        if self._sent is None:
+            self._sent = await self._finish()
+        return self._sent
+
+    async def _finish(self) -> Sent:
         assert self._process is not None
         self._process.terminate()
         await asyncio.to_thread(self._process.wait, PATIENCE + 30)

@@ -32,18 +32,18 @@ class Run:
         """How many messages are stored, of all runs."""
         return await self.installation.count("SELECT count(*) FROM ingest_message")
 
-    async def incidents(self) -> int:
-        """How many incidents there are, of all runs."""
-        return await self.installation.count("SELECT count(*) FROM incident")
+    async def activations(self) -> int:
+        """How often alarms have rung, in all runs."""
+        return await self.installation.count("SELECT count(*) FROM incident_activation")
 
-    async def more(self, messages: int = 100, incidents: int = 1) -> None:
-        """Wait until so many more than now are stored."""
-        wanted = await self.messages() + messages, await self.incidents() + incidents
+    async def more(self, messages: int = 100, activations: int = 1) -> None:
+        """Wait until so many more messages and activations than now are stored."""
+        wanted = await self.messages() + messages, await self.activations() + activations
 
         async def there() -> bool:
-            return await self.messages() >= wanted[0] and await self.incidents() >= wanted[1]
+            return await self.messages() >= wanted[0] and await self.activations() >= wanted[1]
 
-        await until(there, f"{messages} more messages and {incidents} more incidents")
+        await until(there, f"{messages} more messages and {activations} more activations")
 
     async def settle(self, *, wills: bool = True) -> Sent:
         """End the load; nothing may be lost, doubled or left open.
@@ -90,7 +90,7 @@ class Run:
 
 @asynccontextmanager
 async def loaded(
-    name: str, installation: Installation, wanted: str = "rescue", rate: float = 2.0
+    name: str, installation: Installation, wanted: str = "short-rescue", rate: float = 1.0
 ) -> AsyncIterator[Run]:
     """Devices publish while the body runs; there are no operators yet."""
     before = await books.stored(installation.db)
@@ -113,7 +113,7 @@ async def seated(installation: Installation) -> AsyncIterator[list[ScriptedOpera
 
 @asynccontextmanager
 async def running(
-    name: str, installation: Installation, wanted: str = "rescue", rate: float = 2.0
+    name: str, installation: Installation, wanted: str = "short-rescue", rate: float = 1.0
 ) -> AsyncIterator[Run]:
     """Operators at their seats, devices publishing."""
     async with seated(installation), loaded(name, installation, wanted, rate) as run:

@@ -15,7 +15,7 @@ DOWN = "silverline_ingest_database_up"
 async def test_the_database_is_killed_and_everything_is_stored_once(
     installation: Installation, name: str
 ) -> None:
-    async with running(name, installation, rate=4.0) as run:
+    async with running(name, installation) as run:
         await run.more()
         calm = installation.memory("ingest")
         await installation.unwatch()

@@ -16,7 +16,7 @@ async def test_web_is_killed_and_no_incident_is_missed_or_claimed_twice(
             # Long enough away for alarms that nobody hears.
             await installation.unwatch()
             installation.kill("web")
-            await run.more(messages=30, incidents=2)
+            await run.more(messages=30, activations=3)
             installation.watch()
             await installation.ready("web")
             await run.more(messages=30)
