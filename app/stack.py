@@ -33,7 +33,8 @@ PROCESSES = ("broker", "ingest", "worker", "scheduler", "web")
 # What of the caller's settings the children get as well: how the pages look and are reached, whom
 # to call, what to log. Database, broker and keys are the stack's own.
 _INHERITED = (
-    "SILVERLINE_WEB__", "SILVERLINE_WATCH__PORTS", "SILVERLINE_DUTY_PHONE", "SILVERLINE_LOG_",
+    "SILVERLINE_WEB__", "SILVERLINE_WATCH__PORTS", "SILVERLINE_SCAIP__",
+    "SILVERLINE_DUTY_PHONE", "SILVERLINE_LOG_",
 )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+import structlog
+
 from app.demo.operator import ScriptedOperator
 from app.demo.seed import Account, seed_demo
 from app.demo.simulator import Simulator
@@ -20,6 +22,7 @@ from kernel.clock import utcnow
 from kernel.crypto import FieldCipher, parse_master_key
 from kernel.db import TRANSIENT_ERRORS, Database, fetch_value
 
+log = structlog.get_logger(__name__)
 Progress = Callable[[str], None]
 SEATS = 2
 SETTLE_SECONDS = 30.0
@@ -112,11 +115,21 @@ async def _listen_for_wishes(demo: Demo) -> None:
                 async with db.dedicated() as conn:
                     await conn.execute("LISTEN demo")
                     async for notice in conn.notifies():
-                        demo.simulator.ask(str(json.loads(notice.payload).get("kind", "")))
+                        _pass_on(demo, notice.payload)
             except TRANSIENT_ERRORS:
                 await asyncio.sleep(1.0)
     finally:
         await db.close()
+
+
+def _pass_on(demo: Demo, wish: str) -> None:
+    try:
+        demo.simulator.ask(str(json.loads(wish)["kind"]))
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("demo.wish_unreadable", error=type(error).__name__)
+    except OSError:
+        # The simulated devices have ended; the rest of the demonstration goes on.
+        log.warning("demo.simulator_gone")
 
 
 async def run_headless(

@@ -36,9 +36,8 @@ NEEDED: Mapping[str, str] = {
 def errors_of(error: Invalid, tr: Translator) -> dict[str, str]:
     """Return {field: sentence} for a form that was refused."""
     codes: Mapping[str, str] = error.facts.get("problems", {})
-    return {
-        field: tr.gettext(
-            NEEDED.get(field, PROBLEMS[code]) if code == "required" else PROBLEMS[code]
-        )
-        for field, code in codes.items()
-    }
+
+    def words_for(field: str, code: str) -> str:
+        return NEEDED.get(field, PROBLEMS[code]) if code == "required" else PROBLEMS[code]
+
+    return {field: tr.gettext(words_for(field, code)) for field, code in codes.items()}
