@@ -246,13 +246,14 @@ class TestAccount:
         await make_user("wangfang")
         await browser.log_in("wangfang")
         await browser.open("/account")
-        assert "在岗" not in browser.text
+        assert "不在岗 " in browser.text
         await browser.submit("/account/duty", on_duty="1")
         await browser.open("/account")
+        assert "不在岗 " not in browser.text
         assert "在岗" in browser.text
         await browser.submit("/account/duty", on_duty="0")
         await browser.open("/account")
-        assert "在岗" not in browser.text
+        assert "不在岗 " in browser.text
 
     async def test_the_password_is_changed_and_everything_else_logged_out(
         self, browser: Browser, open_browser: Open, make_user: MakeUser
