@@ -1,4 +1,4 @@
-"""The ingest process: two lanes from the broker, a TCP listener, and the writers behind them."""
+"""The ingest process: two lanes from the broker, TCP and SIP listeners, the writers behind."""
 
 import asyncio
 import contextlib
@@ -21,6 +21,7 @@ from ingest.transports.mqtt import (
     express_filters,
     instance_name,
 )
+from ingest.transports.scaip import ScaipListener
 from ingest.transports.tcp import TcpListener
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS, Database
@@ -47,7 +48,7 @@ class IngestRunner:
         self._alarms = AlarmDesk(db, self.pipeline, settings.express_workers)
         self.lanes = {
             name: Lane(name, self.pipeline, self._bulk, self._alarms, settings)
-            for name in ("bulk", "express", "tcp")
+            for name in ("bulk", "express", "tcp", "sip")
         }
         self.subscriptions = [
             Subscription(settings, self.lanes["bulk"], bulk_filters()),
@@ -58,13 +59,17 @@ class IngestRunner:
             for codec, port in (("setracker", settings.tcp_port), *settings.tcp_extra)
             if port >= 0
         }
+        self.scaip = ScaipListener(settings, settings.scaip_port, self.lanes["sip"], self.registry)
+        self._listeners: list[TcpListener | ScaipListener] = [*self.tcp.values()]
+        if settings.scaip_port >= 0:
+            self._listeners.append(self.scaip)
         self._listening_since: datetime | None = None
         self._noted_at: datetime | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ingest until `stop` is set; then finish what was taken in and leave.
 
-        Raises OSError when the TCP port is taken.
+        Raises OSError when a port is taken.
         """
         async with asyncio.TaskGroup() as group:
             writers = [
@@ -76,14 +81,14 @@ class IngestRunner:
                 *(group.create_task(lane.run()) for lane in self.lanes.values()),
             ]
             await self._mend_latest()
-            for listener in self.tcp.values():
+            for listener in self._listeners:
                 await listener.start()
             readers = [group.create_task(each.run()) for each in self.subscriptions]
             await stop.wait()
             for subscription in self.subscriptions:
                 subscription.drain()
             await self._drain()
-            for listener in self.tcp.values():
+            for listener in self._listeners:
                 await listener.stop()
             for subscription in self.subscriptions:
                 await subscription.close()

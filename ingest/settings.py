@@ -19,6 +19,8 @@ class IngestSettings:
     `tcp_port` is for Setracker watches, `tcp_extra` are (codec, port) of further protocols. A port
     of -1 does not listen, 0 is any free one. A connection ends after `tcp_idle_seconds` of silence
     or `tcp_bad_frames` useless frames in a row.
+
+    `scaip_port` is for social alarm controllers (SIP over UDP and TCP); -1 and 0 as above.
     """
 
     mqtt_host: str = "127.0.0.1"
@@ -39,6 +41,8 @@ class IngestSettings:
     tcp_connections: int = 20_000
     tcp_connections_per_address: int = 2_000
     tcp_bad_frames: int = 20
+    scaip_host: str = "127.0.0.1"
+    scaip_port: int = -1
     flush_ms: int = 200
     quiet_ms: int = 10
     batch_messages: int = 5_000

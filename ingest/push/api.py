@@ -24,10 +24,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from devices.messages import CodecError
+from ingest.limits import Buckets, Recent
 from ingest.push import sources
 from ingest.push.adapters import ADAPTERS
 from ingest.push.desk import PushDesk
-from ingest.push.limits import Buckets, Recent
 from ingest.push.model import Outcome, Push, Source
 from kernel.auth.attempts import address_key
 from kernel.auth.web import client_ip, public

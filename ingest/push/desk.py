@@ -8,7 +8,6 @@ several messages in one push.
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import blake2b
 
 import structlog
 
@@ -19,6 +18,7 @@ from ingest.persisting import until_stored
 from ingest.pipeline import Pipeline
 from ingest.push.adapters import ADAPTERS
 from ingest.push.model import Outcome, Push, Refusal, Source
+from ingest.repeats import arrival_of
 from ingest.work import Delivery, Part, Work
 from kernel.db import TRANSIENT_ERRORS, Database
 from kernel.errors import Unavailable
@@ -143,8 +143,7 @@ def _arrival(push: Push, source: Source, now: datetime) -> Arrival:
         key = push.body
     if not key:
         return Arrival(now)
-    packet_id = int.from_bytes(blake2b(key, digest_size=2).digest(), "big") or 1
-    return Arrival(now, packet_id, redelivered=True)
+    return arrival_of(now, key)
 
 
 def _keep_to_division(work: Work, source: Source) -> None:

@@ -38,7 +38,7 @@ class _Peer:
 
 
 @dataclass(slots=True)
-class _Limits:
+class Limits:
     """How many connections there are, in all and from each address."""
 
     most: int
@@ -55,6 +55,7 @@ class _Limits:
         return True
 
     def leave(self, address: str) -> None:
+        """Count one out."""
         self.by_address[address] -= 1
         if self.by_address[address] <= 0:
             del self.by_address[address]
@@ -72,7 +73,7 @@ class TcpListener:
         self._settings = settings
         self._wanted_port = port
         self._lane = lane
-        self._limits = _Limits(settings.tcp_connections, settings.tcp_connections_per_address)
+        self._limits = Limits(settings.tcp_connections, settings.tcp_connections_per_address)
         self._peers: dict[asyncio.Task[None], _Peer] = {}
         self._server: asyncio.Server | None = None
 

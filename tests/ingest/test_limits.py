@@ -1,6 +1,6 @@
 """Buckets: a burst at once, then as much as flows in; senders do not share."""
 
-from ingest.push.limits import Buckets
+from ingest.limits import Buckets
 
 
 def allowed(buckets: Buckets, sender: str, at: float) -> bool:
