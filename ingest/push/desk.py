@@ -159,7 +159,7 @@ def _keep_to_division(work: Work, source: Source) -> None:
     work.alarms = [part for part in work.alarms if id(part) not in outside]
     for address in dict.fromkeys(part.message.device for part in outside.values()):
         text = f"{address} lies outside of the division of source {source.name}"
-        work.refuse("foreign_device", text, address)
+        work.refuse("outside_division", text, address)
 
 
 def _nobody_waits(_: Work) -> None:

@@ -74,7 +74,7 @@ async def _record(tx: Tx, action: str, source: Source, actor: Actor, now: dateti
         tx,
         actor=actor,
         action=action,
-        subject_type="ingest_source",
+        subject_type="source",
         subject_id=str(source.id),
         division=source.division,
         detail={"name": source.name, "codec": source.codec},

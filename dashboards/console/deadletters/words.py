@@ -12,6 +12,7 @@ REASON: Mapping[str, str] = {
     "device_retired": N_("设备已经报废"),
     "foreign_device": N_("设备不属于转来消息的网关"),
     "foreign_topic": N_("设备归另一个网关，消息却出现在这个主题里"),
+    "outside_division": N_("设备不在推送来源的区划内"),
     "bad_device_id": N_("设备编号的写法不对"),
     "malformed_json": N_("内容不是完整的 JSON"),
     "not_an_object": N_("内容应是一个 JSON 对象"),
@@ -39,6 +40,9 @@ ADVICE: Mapping[str, str] = {
     "device_retired": N_("设备还在用就登记一台新的；已经拆除的，关掉它的电源。"),
     "foreign_device": N_("在设备资料里选对网关，再重放。"),
     "foreign_topic": N_("在设备资料里选对网关，再重放。"),
+    "outside_division": N_(
+        "核对设备和老人的区划；推送来源该管更大的区划时，吊销旧令牌，另发一个。"
+    ),
     "processing_failed": N_("这是程序的问题，不是设备的问题。升级修复之后重放，消息不会丢。"),
     "oversized": N_("只保留了开头，不能重放。检查设备的固件。"),
 }
@@ -57,7 +61,7 @@ TONE: Mapping[str, str] = {
     "replayed": "good",
     "discarded": "quiet",
 }
-TRANSPORT: Mapping[str, str] = {"mqtt": "MQTT", "tcp": "TCP"}
+TRANSPORT: Mapping[str, str] = {"mqtt": "MQTT", "tcp": "TCP", "http": "HTTP", "sip": "SIP"}
 _REPLAYED = re.compile(r"(\d+) of (\d+) messages stored(?:; (\w+): (.*))?", re.DOTALL)
 
 

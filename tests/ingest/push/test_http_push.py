@@ -243,7 +243,7 @@ async def test_a_source_speaks_for_its_division_only(home: Home, platforms: Plat
     platform = await platforms.add("chirpstack", division="150102")
     answer = await platform.push(uplink(object={"alarm_fall": "triggered"}), event="up")
     assert answer.status_code == 202
-    assert answer.json()["refused"][0]["reason"] == "foreign_device"
+    assert answer.json()["refused"][0]["reason"] == "outside_division"
     assert await home.alarms() == []
     assert await home.count("ingest_message") == 0
     near = await platforms.add("chirpstack", division="150105", name="near")

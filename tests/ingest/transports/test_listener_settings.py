@@ -53,3 +53,9 @@ def test_the_table_may_stand_in_the_file() -> None:
 def test_a_wrong_table_is_refused_with_a_sentence(table: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         listeners(PORTS=table)
+
+
+def test_social_alarm_controllers_are_off_until_they_have_a_port() -> None:
+    assert ingest_settings(Settings()).scaip_port == -1
+    made = ingest_settings(Settings.model_validate({"scaip": {"host": "0.0.0.0", "port": 5060}}))  # noqa: S104
+    assert (made.scaip_host, made.scaip_port) == ("0.0.0.0", 5060)  # noqa: S104
