@@ -9,6 +9,8 @@ from app.settings import Settings, SettingsError
 from care.imports import jobs as import_jobs
 from devices.alarms import ClearedCondition, RaisedAlarm
 from devices.codecs import CODECS
+from devices.commands import jobs as command_jobs
+from devices.commands.publisher import CommandPublisher, DownlinkSettings
 from devices.credentials import jobs as credential_jobs
 from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
 from hotline import wing as hotline
@@ -28,6 +30,13 @@ from kernel.ports import Carrier
 
 def ingest_settings(settings: Settings) -> IngestSettings:
     """Return what ingest needs to know of the configuration. Raises SettingsError."""
+    if settings.mqtt.share_group and not settings.mqtt.client_id:
+        # A name of its own making (a container's, say) would change with the next installation, and
+        # the broker would go on giving the old name its share of the alarms.
+        raise SettingsError(
+            "SILVERLINE_MQTT__CLIENT_ID is not set. With SILVERLINE_MQTT__SHARE_GROUP each ingest"
+            " process needs a name of its own that stays the same."
+        )
     listeners = _listeners(settings)
     setracker = listeners.pop("setracker", -1)
     return IngestSettings(
@@ -95,13 +104,32 @@ def carrier(settings: Settings, db: Database) -> SimulatedCarrier:
     return SimulatedCarrier(db)
 
 
-def outbox_handlers(settings: Settings, db: Database, port: Carrier) -> dict[str, Handler]:
+def command_publisher(settings: Settings) -> CommandPublisher:
+    """Return the way down to devices on MQTT; it connects when it is first needed."""
+    mqtt = settings.mqtt
+    return CommandPublisher(
+        DownlinkSettings(
+            host=mqtt.host,
+            port=mqtt.port,
+            username=mqtt.username,
+            password=mqtt.password.get_secret_value(),
+            tls=mqtt.tls,
+            ca_file=mqtt.ca_file,
+            mqtt5=mqtt.protocol == "5",
+        )
+    )
+
+
+def outbox_handlers(
+    settings: Settings, db: Database, port: Carrier, downlink: CommandPublisher
+) -> dict[str, Handler]:
     """Return the handler of every outbox topic."""
     cipher = settings.cipher()
     return {
         **hotline.outbox_handlers(db, cipher, port),
         **ingest_jobs.outbox_handlers(db, react_to_alarm, condition_cleared),
         **credential_jobs.outbox_handlers(db, cipher, dynamic_security(settings)),
+        **command_jobs.outbox_handlers(db, downlink),
     }
 
 
@@ -129,4 +157,5 @@ async def jobs(settings: Settings, db: Database) -> list[Job]:
         *await ingest_jobs.jobs(db, react_to_alarm, condition_cleared),
         *hotline.jobs(),
         *import_jobs.JOBS,
+        *command_jobs.JOBS,
     ]

@@ -5,9 +5,10 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -36,14 +37,13 @@ async def until(
 
 
 class MosquittoStack(Stack):
-    """The stack with mosquitto for a broker: MQTT 5, a shared subscription, sessions on disk."""
+    """The stack with mosquitto for a broker: MQTT 5, sessions on disk."""
+
+    more: Mapping[str, str] = MappingProxyType({})
+    """Settings of the next process that is started."""
 
     def environment(self, health_port: int) -> dict[str, str]:
-        return super().environment(health_port) | {
-            "SILVERLINE_MQTT__PROTOCOL": "5",
-            "SILVERLINE_MQTT__SHARE_GROUP": "ingest",
-            "SILVERLINE_MQTT__CLIENT_ID": "ingest-1",
-        }
+        return super().environment(health_port) | {"SILVERLINE_MQTT__PROTOCOL": "5"} | self.more
 
     def command(self, name: str) -> list[str]:
         if name != "broker":
