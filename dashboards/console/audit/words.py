@@ -48,6 +48,8 @@ ACTIONS: Mapping[str, str] = {
     "dead_letter.viewed": N_("查看未解码消息"),
     "dead_letter.replay_requested": N_("重放未解码消息"),
     "dead_letter.discarded": N_("丢弃未解码消息"),
+    "source.created": N_("添加推送来源"),
+    "source.revoked": N_("吊销推送来源"),
     "audit.exported": N_("导出审计"),
     "audit.verified": N_("核对审计"),
 }
@@ -58,6 +60,7 @@ SUBJECTS: Mapping[str, str] = {
     "incident": N_("警情"),
     "device": N_("设备"),
     "dead_letter": N_("未解码消息"),
+    "source": N_("推送来源"),
     "audit": N_("审计"),
 }
 # Where the subject's page is, for those whose id is its address.
