@@ -5,7 +5,7 @@ second one the same call.
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hotline.contacts import store, texts
 from hotline.contacts.machine import FINAL
@@ -88,6 +88,11 @@ class Sender:
             if attempt is None or attempt.incident_id is None:
                 raise PermanentFailure("there is no such attempt")
             facts = await facts_of(conn, attempt.incident_id)
+            if facts is not None and attempt.purpose is Purpose.DUTY:
+                others = await store.unclaimed_besides(
+                    conn, attempt.incident_id, attempt.duty_phone_id
+                )
+                facts = replace(facts, others=others)
         if facts is None:
             raise PermanentFailure("there is no such incident")
         # Given up in the meantime (the next contact is being called): too late is not better.

@@ -89,7 +89,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom to reach: a name for the timeline and the encrypted number."""
+    """Whom to reach: a name for the timeline and the encrypted number. `phone_index` is the blind
+    index of the number, kept where one number must not be called twice at a time.
+    """
 
     name: str
     phone_enc: bytes
@@ -97,3 +99,4 @@ class Target:
     dispatch_id: uuid.UUID | None = None
     duty_phone_id: uuid.UUID | None = None
     position: int | None = None
+    phone_index: bytes | None = None

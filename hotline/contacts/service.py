@@ -8,6 +8,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from hotline.contacts import machine, store
+from hotline.contacts.duty import ring_duty_phone
 from hotline.contacts.model import (
     Attempt,
     AttemptStatus,
@@ -21,7 +22,7 @@ from hotline.dispatch import service as dispatches
 from hotline.dispatch.model import DispatchAction
 from hotline.escalation import rules
 from hotline.escalation import store as escalation
-from hotline.escalation.model import DeadlineKind, DutyPhone
+from hotline.escalation.model import DeadlineKind
 from hotline.incidents import store as incidents
 from hotline.incidents.model import Action, Incident, Status
 from hotline.incidents.steps import (
@@ -89,21 +90,6 @@ async def text_contact(
         raise NotFound("there is no such contact")
     attempt_id = await queue_text(tx, incident, Purpose.CONTACT, target, actor, now)
     await publish_change(tx, incident.id)
-    return attempt_id
-
-
-async def ring_duty_phone(
-    tx: Tx, incident: Incident, phone: DutyPhone | Target, now: datetime
-) -> uuid.UUID:
-    """Call and text a duty phone about a held incident that nobody has claimed."""
-    if isinstance(phone, DutyPhone):
-        target = Target(
-            phone.name, phone.phone_enc, duty_phone_id=phone.id, position=phone.position
-        )
-    else:
-        target = phone
-    attempt_id = await queue_call(tx, incident, Purpose.DUTY, target, SYSTEM, now)
-    await queue_text(tx, incident, Purpose.DUTY, target, SYSTEM, now)
     return attempt_id
 
 

@@ -6,7 +6,7 @@ from typing import LiteralString
 
 from hotline.contacts.machine import FINAL
 from hotline.contacts.model import Attempt, AttemptStatus, Channel, Purpose, Target
-from kernel.db import Tx, execute, fetch_all, fetch_one
+from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_value
 
 _SELECT: LiteralString = """
     SELECT id, incident_id, channel, purpose, to_name, to_enc, contact_id, dispatch_id,
@@ -33,8 +33,9 @@ async def insert(
         tx,
         """
         INSERT INTO contact_attempt (id, incident_id, channel, purpose, to_name, to_enc, contact_id,
-            dispatch_id, duty_phone_id, position, body_enc, status, created_at, created_by)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'queued', %s, %s)
+            dispatch_id, duty_phone_id, position, body_enc, status, created_at, created_by,
+            to_index)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'queued', %s, %s, %s)
         """,
         (
             attempt_id,
@@ -50,6 +51,7 @@ async def insert(
             body_enc,
             now,
             created_by,
+            target.phone_index,
         ),
     )
 
@@ -165,4 +167,60 @@ async def contact_after(tx: Tx, elder_id: uuid.UUID, position: int) -> Target | 
         Target,
         _CONTACT + " WHERE elder_id = %s AND position > %s ORDER BY position LIMIT 1",
         (elder_id, position),
+    )
+
+
+async def lock_number(tx: Tx, phone_index: bytes) -> None:
+    """Let nobody else decide about calls to this number until the transaction ends."""
+    await execute(
+        tx,
+        "SELECT pg_advisory_xact_lock(hashtextextended('duty ' || encode(%s, 'hex'), 0))",
+        (phone_index,),
+    )
+
+
+async def duty_call_running(tx: Tx, phone_index: bytes, since: datetime) -> bool:
+    """True while a duty call to this number, begun after `since`, is not over."""
+    return bool(
+        await fetch_value(
+            tx,
+            "SELECT EXISTS (SELECT 1 FROM contact_attempt WHERE purpose = 'duty'"
+            " AND channel = 'call' AND to_index = %s AND created_at > %s AND ended_at IS NULL)",
+            (phone_index, since),
+        )
+    )
+
+
+async def duty_texted_since(tx: Tx, phone_index: bytes, since: datetime) -> bool:
+    """True when a duty text went to this number after `since`."""
+    return bool(
+        await fetch_value(
+            tx,
+            "SELECT EXISTS (SELECT 1 FROM contact_attempt WHERE purpose = 'duty'"
+            " AND channel = 'sms' AND to_index = %s AND created_at > %s AND status <> 'failed')",
+            (phone_index, since),
+        )
+    )
+
+
+async def unclaimed_besides(tx: Tx, incident_id: uuid.UUID, duty_phone_id: uuid.UUID | None) -> int:
+    """Return how many other grave incidents of a duty phone's area nobody has claimed.
+
+    The area is the phone's division without those below it that have duty phones of their own;
+    without an id, what no duty phone covers.
+    """
+    return int(
+        await fetch_value(
+            tx,
+            """
+            SELECT count(*) FROM incident i
+            WHERE i.status = 'open' AND NOT i.test AND i.severity IN ('critical', 'major')
+                AND i.id <> %(incident)s
+                AND (SELECT q.division FROM duty_phone q
+                        WHERE i.division_code LIKE q.division || '%%'
+                        ORDER BY length(q.division) DESC LIMIT 1)
+                    IS NOT DISTINCT FROM (SELECT division FROM duty_phone WHERE id = %(phone)s)
+            """,
+            {"incident": incident_id, "phone": duty_phone_id},
+        )
     )

@@ -47,13 +47,16 @@ KIND = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a sentence may use. `elder_name` is empty for a device that is bound to nobody."""
+    """What a sentence may use. `elder_name` is empty for a device that is bound to nobody; `others`
+    is how many further incidents of the area nobody has claimed.
+    """
 
     number: int
     kind: AlarmKind
     severity: Severity
     place: str
     elder_name: str
+    others: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", AlarmKind(self.kind))
@@ -62,6 +65,10 @@ class Facts:
 
 def _who(facts: Facts) -> str:
     return mask_name(facts.elder_name) + "老人" if facts.elder_name else "一台设备"
+
+
+def _others(facts: Facts) -> str:
+    return f"另有{facts.others}起警情等待接警，" if facts.others else ""
 
 
 def spoken(purpose: Purpose, facts: Facts) -> str:
@@ -80,7 +87,7 @@ def spoken(purpose: Purpose, facts: Facts) -> str:
         case Purpose.DUTY:
             return (
                 f"12349值班提醒：{facts.place}{SEVERITY[facts.severity]}警情，{kind}，"
-                f"编号{facts.number}，尚无人接警。接警请按1，已出发请按2，不能处理请按3。"
+                f"编号{facts.number}，尚无人接警，{_others(facts)}接警请按1，已出发请按2，不能处理请按3。"
             )
         case Purpose.DISPATCH:
             return (
@@ -98,7 +105,7 @@ def written(purpose: Purpose, facts: Facts) -> str:
         case Purpose.DUTY:
             return (
                 f"{SIGNATURE}{facts.place}{SEVERITY[facts.severity]}警情 {kind}，"
-                f"编号{facts.number}，尚无人接警，请立即处置。"
+                f"编号{facts.number}，尚无人接警，{_others(facts)}请立即处置。"
             )
         case Purpose.DISPATCH:
             return f"{SIGNATURE}派单：{facts.place}{kind}，编号{facts.number}。"

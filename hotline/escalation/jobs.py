@@ -13,9 +13,10 @@ import structlog
 from prometheus_client import Counter
 
 from hotline.contacts import store as contacts
+from hotline.contacts.duty import ring_duty_phone, target_of
 from hotline.contacts.machine import FINAL
 from hotline.contacts.model import PHONE, AttemptStatus, Target
-from hotline.contacts.service import attempt_progress, ring_duty_phone
+from hotline.contacts.service import attempt_progress
 from hotline.dispatch import service as dispatches
 from hotline.escalation import rules, store
 from hotline.escalation.model import Deadline, DeadlineKind
@@ -48,7 +49,11 @@ class FallbackPhone:
         digits = normalise_phone(self.number)
         if len(digits) < 3:
             return None
-        return Target("值班电话", self.cipher.encrypt(PHONE, digits))
+        return Target(
+            "值班电话",
+            self.cipher.encrypt(PHONE, digits),
+            phone_index=self.cipher.blind_index(PHONE, digits),
+        )
 
 
 async def due_deadlines(db: Database, now: datetime, fallback: FallbackPhone | None = None) -> int:
@@ -111,6 +116,9 @@ async def _escalate(
     """Nobody has claimed: say it louder, or ring the duty phone; and again, as the step says."""
     if incident.status is not Status.OPEN:
         return
+    if "waiting_for" in deadline.data:
+        await _ring_duty(tx, incident, now, fallback, deadline)
+        return
     policy = rules.parse_policy(incident.escalation_policy)
     if deadline.step >= len(policy.steps):
         return
@@ -141,12 +149,20 @@ async def _escalate(
 
 
 async def _ring_duty(
-    tx: Tx, incident: Incident, now: datetime, fallback: FallbackPhone | None
+    tx: Tx,
+    incident: Incident,
+    now: datetime,
+    fallback: FallbackPhone | None,
+    waiting: Deadline | None = None,
 ) -> None:
     phones = await store.duty_phones(tx, incident.division_code)
-    target = phones[0] if phones else (fallback.target() if fallback else None)
+    target = target_of(phones[0]) if phones else (fallback.target() if fallback else None)
+    wanted = str(waiting.data.get("duty_phone", "")) if waiting else ""
+    chosen = await store.duty_phone(tx, uuid.UUID(wanted)) if wanted else None
+    if chosen is not None:
+        target = target_of(chosen)
     if target is not None:
-        await ring_duty_phone(tx, incident, target, now)
+        await ring_duty_phone(tx, incident, target, now, waiting=waiting)
         return
     await incidents.add_event(tx, incident.id, "escalation.no_duty_phone", actor=SYSTEM, now=now)
 

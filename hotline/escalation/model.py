@@ -46,4 +46,6 @@ class DutyPhone:
     position: int
     name: str
     phone_enc: bytes
+    phone_index: bytes
     user_id: uuid.UUID | None
+    version: int = 1

@@ -70,6 +70,49 @@ async def pending_deadlines(tx: Tx, incident_id: uuid.UUID) -> list[Deadline]:
     )
 
 
+async def waits_for(tx: Tx, incident_id: uuid.UUID, number: str) -> bool:
+    """True while the incident waits for the duty phone with this blind index (hexadecimal)."""
+    return bool(
+        await fetch_value(
+            tx,
+            "SELECT EXISTS (SELECT 1 FROM incident_deadline WHERE incident_id = %s"
+            " AND data ->> 'waiting_for' = %s AND done_at IS NULL AND cancelled_at IS NULL)",
+            (incident_id, number),
+        )
+    )
+
+
+async def others_before(
+    tx: Tx, incident_id: uuid.UUID, severity: Severity, number: str, since: str, now: datetime
+) -> bool:
+    """True when another incident waits for this duty phone and comes first.
+
+    Critical ones come first, then who has waited longer. One whose handling failed has been put
+    off and keeps nobody waiting.
+    """
+    return bool(
+        await fetch_value(
+            tx,
+            """
+            SELECT EXISTS (
+                SELECT 1 FROM incident_deadline d JOIN incident i ON i.id = d.incident_id
+                WHERE d.data ->> 'waiting_for' = %(number)s AND d.incident_id <> %(id)s
+                    AND d.done_at IS NULL AND d.cancelled_at IS NULL AND i.status = 'open'
+                    AND d.due_at < %(now)s + interval '20 seconds'
+                    AND (i.severity <> 'critical', (d.data ->> 'waiting_since')::timestamptz, i.id)
+                        < (%(severity)s <> 'critical', %(since)s::timestamptz, %(id)s))
+            """,
+            {
+                "number": number,
+                "id": incident_id,
+                "severity": severity.value,
+                "since": since,
+                "now": now,
+            },
+        )
+    )
+
+
 async def finish_deadline(tx: Tx, deadline_id: uuid.UUID, now: datetime) -> None:
     """Mark a deadline as done."""
     await execute(tx, "UPDATE incident_deadline SET done_at = %s WHERE id = %s", (now, deadline_id))
@@ -103,12 +146,15 @@ async def save_policy(
         tx,
         "INSERT INTO escalation_policy (id, division, severity, policy, updated_at)"
         " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (division, severity)"
-        " DO UPDATE SET policy = excluded.policy, updated_at = excluded.updated_at",
+        " DO UPDATE SET policy = excluded.policy, updated_at = excluded.updated_at,"
+        " version = escalation_policy.version + 1",
         (new_id(), division, severity, Jsonb(dict(policy)), now),
     )
 
 
-_DUTY: LiteralString = "SELECT id, division, position, name, phone_enc, user_id FROM duty_phone"
+_DUTY: LiteralString = (
+    "SELECT id, division, position, name, phone_enc, phone_index, user_id, version FROM duty_phone"
+)
 
 
 async def duty_phones(tx: Tx, division_code: str) -> list[DutyPhone]:
@@ -144,6 +190,7 @@ async def save_duty_phone(
         "INSERT INTO duty_phone (id, division, position, name, phone_enc, phone_index, user_id)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (division, position) DO UPDATE"
         " SET name = excluded.name, phone_enc = excluded.phone_enc,"
-        " phone_index = excluded.phone_index, user_id = excluded.user_id",
+        " phone_index = excluded.phone_index, user_id = excluded.user_id,"
+        " version = duty_phone.version + 1",
         (new_id(), division, position, name, phone_enc, phone_index, user_id),
     )
