@@ -42,7 +42,6 @@ def mosquitto_command(folder: Path, port: int, *, every_change: bool = False) ->
         "autosave_interval 1\n"
         "set_tcp_nodelay true\n"
         "log_type error\n"
-        "log_type warning\n"
         f"user {'root' if os.geteuid() == 0 else 'nobody'}\n"
     )
     return [program, "-c", str(configuration)]
