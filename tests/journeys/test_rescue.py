@@ -21,6 +21,9 @@ async def rescue(centre: Centre, seat: Seat, open_seat: OpenSeat, kind: str) -> 
     incident = await centre.alarm(kind)
     await expect(seat.page.locator("#sound[data-state=ringing]")).to_be_attached()
     await seat.walk_to(incident)
+    if kind == "fall":
+        await expect(seat.page.locator("[data-chart][data-state=ready]").first).to_be_attached()
+        await seat.picture("incident-zh")
 
     await keys.press("a")
     await seat.reaches(incident, "acknowledged")
@@ -66,7 +69,6 @@ async def test_a_fall_is_cared_for_in_chinese_by_keyboard_alone(
 ) -> None:
     seat = await open_seat("wangfang")
     incident = await rescue(centre, seat, open_seat, "fall")
-    await seat.picture("incident-zh")
     await answer_on_the_phone(centre, open_seat, incident)
     await seat.reaches(incident, "on_scene")
     await resolve(seat, incident)
@@ -128,6 +130,7 @@ async def test_the_feed_survives_a_restart_of_the_web_process(
         await seat.picture("queue-dark")
         await seat.page.emulate_media(color_scheme="light")
         await seat.page.locator(".incident-who a").click()
+        await seat.page.wait_for_url("**/console/elders/*")
         await expect(seat.page.locator("[data-chart][data-state=ready]").first).to_be_attached()
         await seat.picture("elder-zh")
     for open_incident in (incident, second):
