@@ -17,6 +17,7 @@ from datetime import datetime
 import structlog
 
 from devices.alarms import AlarmKind, ClearedCondition
+from devices.commands import service as commands
 from devices.messages import CommandAck, Flag, Message
 from devices.registry.model import Address, DeviceContext
 from ingest import metrics, presence, steps, store
@@ -140,7 +141,7 @@ class Pipeline:
             news = [part for part in parts if id(part) in fresh]
             rows = [row for part in news for row in part.rows]
             await copy_readings(tx, rows)
-            await store.answer_commands(tx, _acks(news), now)
+            await commands.settle(tx, _acks(news), now)
             await detection_store.note_movements(tx, _movements(news))
             cases = [
                 Case(p.device, p.watch, p.observation, p.signals, bool(p.movement)) for p in news

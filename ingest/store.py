@@ -1,4 +1,4 @@
-"""SQL of the pipeline: identities, alarms, what is known of a device, answers to commands."""
+"""SQL of the pipeline: identities, alarms, what is known of a device."""
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,6 @@ from datetime import datetime
 from psycopg.types.json import Jsonb
 
 from devices.alarms import RaisedAlarm
-from devices.messages import CommandAck
 from ingest.identity import Copies
 from kernel.db import Tx, execute, fetch_one, fetch_tuples
 
@@ -177,22 +176,6 @@ async def touch_devices(tx: Tx, touches: Iterable[Touch]) -> None:
             [each.position_at for each in ordered],
         ),
     )
-
-
-async def answer_commands(tx: Tx, acks: Iterable[tuple[int, CommandAck]], now: datetime) -> None:
-    """Note the devices' answers to commands. An answer to no command of the device is ignored."""
-    for device_no, ack in acks:
-        try:
-            command_id = uuid.UUID(ack.command_id)
-        except ValueError:
-            # A watch names the command's word, not its number.
-            continue
-        await execute(
-            tx,
-            "UPDATE device_command SET acked_at = %s, ok = %s, detail = %s"
-            " WHERE id = %s AND device_no = %s AND acked_at IS NULL",
-            (now, ack.ok, ack.detail, command_id, device_no),
-        )
 
 
 async def note_listening(tx: Tx, instance: str, since: datetime, now: datetime) -> None:

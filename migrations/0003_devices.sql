@@ -73,20 +73,27 @@ CREATE TABLE device_credential (
 );
 CREATE UNIQUE INDEX device_credential_live ON device_credential (username) WHERE revoked_at IS NULL;
 
+-- What we ask of devices, until it is answered or too late (devices/commands/machine.py). It is tried
+-- again from `due_at` on; `tries` counts, `sent_at` is when it last left.
 CREATE TABLE device_command (
     id          uuid PRIMARY KEY,
     device_no   bigint NOT NULL REFERENCES device (no),
     name        text NOT NULL,
     args        jsonb NOT NULL DEFAULT '{}',
+    state       text NOT NULL DEFAULT 'queued'
+        CHECK (state IN ('queued', 'sent', 'acknowledged', 'refused', 'expired')),
     created_at  timestamptz NOT NULL,
     created_by  uuid REFERENCES user_account (id),
-    expires_at  timestamptz NOT NULL,
+    expires_at  timestamptz NOT NULL CHECK (expires_at > created_at),
+    due_at      timestamptz NOT NULL,
+    tries       integer NOT NULL DEFAULT 0,
     sent_at     timestamptz,
-    acked_at    timestamptz,
-    ok          boolean,
-    detail      text NOT NULL DEFAULT ''
+    settled_at  timestamptz,
+    detail      text NOT NULL DEFAULT '',
+    CHECK ((state IN ('queued', 'sent')) = (settled_at IS NULL))
 );
 CREATE INDEX device_command_device ON device_command (device_no, created_at DESC);
+CREATE INDEX device_command_open ON device_command (due_at) WHERE state IN ('queued', 'sent');
 
 -- Whoever keeps the registry in memory (ingest/registry_cache.py) listens on channel `registry`:
 -- d:<device no> is another device now, e:<elder id> another elder, n: there is a name that was

@@ -150,9 +150,10 @@ class EmbeddedBroker:
 
     async def stop(self) -> None:
         """Stop listening, hand over to ingest what devices have sent, close every connection."""
-        if self._revocations:
+        while self._revocations is not None and not self._revocations.done():
+            # Before Python 3.12 a wait_for whose wish has just come true swallows the cancellation.
             self._revocations.cancel()
-            await asyncio.gather(self._revocations, return_exceptions=True)
+            await asyncio.wait([self._revocations], timeout=0.1)
         if self._broker:
             await self._broker.shutdown()
 

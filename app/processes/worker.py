@@ -1,4 +1,4 @@
-"""The outbox and the deadlines of incidents."""
+"""The outbox, with the way down to devices, and the deadlines of incidents."""
 
 import asyncio
 
@@ -18,7 +18,8 @@ async def run(settings: Settings) -> None:
     stop = stop_on_signals()
     async with open_database(settings) as db:
         carrier = wiring.carrier(settings, db)
-        outbox = OutboxWorker(db, wiring.outbox_handlers(settings, db, carrier))
+        downlink = wiring.command_publisher(settings)
+        outbox = OutboxWorker(db, wiring.outbox_handlers(settings, db, carrier, downlink))
 
         async def deadlines() -> None:
             await wiring.due_deadlines(settings, db, utcnow())
@@ -30,4 +31,5 @@ async def run(settings: Settings) -> None:
                 group.create_task(every(stop, DEADLINE_SECONDS, deadlines))
                 group.create_task(serve_health(health.host, health.port, ready, stop))
         finally:
+            await downlink.close()
             await carrier.close()

@@ -64,7 +64,8 @@ async def test_every_outbox_topic_has_a_handler(
     project: Path, settings: Settings, db: Database
 ) -> None:
     """Topics are constants that are named …TOPIC; each must be in the worker's table."""
-    handled = set(wiring.outbox_handlers(settings, db, wiring.carrier(settings, db)))
+    carrier, downlink = wiring.carrier(settings, db), wiring.command_publisher(settings)
+    handled = set(wiring.outbox_handlers(settings, db, carrier, downlink))
     topics = {
         node.value.value
         for path in sources(project)

@@ -345,14 +345,16 @@ async def test_an_answer_to_a_command_is_noted_once(home: Home, feed: Feed, now:
     no = await home.device("W-0001", elder=await home.elder())
     other = await home.device("W-0002", elder=await home.elder())
     command = await home.value(
-        "INSERT INTO device_command (id, device_no, name, created_at, expires_at)"
-        " VALUES (gen_random_uuid(), %s, 'ring', %s, %s) RETURNING id",
-        no, now, now + timedelta(hours=1),
+        "INSERT INTO device_command (id, device_no, name, created_at, due_at, expires_at)"
+        " VALUES (gen_random_uuid(), %s, 'ring', %s, %s, %s) RETURNING id",
+        no, now, now, now + timedelta(hours=1),
     )  # fmt: skip
     await feed.v1("W-0002", "ack", now, seq=1, command=str(command), ok=False)
-    assert await home.value("SELECT ok FROM device_command") is None
+    assert await home.value("SELECT state FROM device_command") == "queued"
     await feed.v1("W-0001", "ack", now, seq=1, command=str(command), ok=True, detail="rang")
-    assert await home.rows("SELECT ok, detail FROM device_command") == [(True, "rang")]
+    assert await home.rows("SELECT state, detail, settled_at FROM device_command") == [
+        ("acknowledged", "rang", now)
+    ]
     assert other != no
 
 

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from dashboards.console.devices import (
     routes_access,
     routes_bind,
+    routes_commands,
     routes_list,
     routes_page,
     routes_register,
@@ -13,7 +14,10 @@ from dashboards.console.devices import (
 
 router = APIRouter()
 # The form for a new device goes before the page of a device by its id.
-for part in (routes_list, routes_register, routes_page, routes_bind, routes_state, routes_access):
+for part in (
+    routes_list, routes_register, routes_page, routes_bind, routes_state, routes_access,
+    routes_commands,
+):  # fmt: skip
     router.include_router(part.router)
 
 __all__ = ["router"]

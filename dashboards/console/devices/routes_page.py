@@ -15,6 +15,9 @@ from dashboards.console.show import words_of
 from dashboards.ui.i18n import N_, Translator
 from dashboards.ui.words import DEVICE_STATUS
 from devices.codecs import CODECS
+from devices.commands import rules as command_rules
+from devices.commands import service as commands
+from devices.commands.model import CommandName
 from devices.profiles import PROFILES
 from devices.registry import finding
 from devices.registry.finding import Overview
@@ -23,10 +26,12 @@ from devices.registry.model import Device, DeviceState
 from ingest.telemetry import store as telemetry
 from ingest.telemetry.model import LatestReading
 from kernel import divisions
+from kernel.auth.model import Actor
 
 router = APIRouter()
 # The keys of the buttons; the first action of a state is the page's primary one.
 _KEYS = {"bind": "b", "unbind": "u", "mark_faulty": "f", "repair": "r", "retire": "x"}
+_COMMAND_KEYS = {CommandName.LOCATE: "l", CommandName.RING: "g"}
 _LIFE = (DeviceState.STOCK, DeviceState.BOUND)
 
 
@@ -39,6 +44,7 @@ async def device_page(
         seen = await finding.overview(tx, device_id, actor, now)
         latest = await telemetry.latest_for_devices(tx, [seen.device.no])
         place = await divisions.path_name(tx, seen.device.division_code)
+        asked = await commands.recent(tx, seen.device.no)
     tr = words_of(request, now)
     device = seen.device
     return show(
@@ -55,12 +61,24 @@ async def device_page(
         markers=_markers(seen, tr),
         low_battery=low_battery(device),
         wants_secret=_wants_secret(device),
+        commands=asked,
+        can_ask=_can_ask(device, actor),
+        command_tone=words.COMMAND_TONE,
         codec_title=lambda code: CODECS[code].title if code in CODECS else code,
         state_tone=words.STATE_TONE,
         connection_tone=words.CONNECTION_TONE,
         holder_since=_holder_since(seen, now),
         done=request.query_params.get("done", ""),
     )
+
+
+def _can_ask(device: Device, actor: Actor) -> list[tuple[str, str]]:
+    """Return (command, key) of the buttons: what finds a device, and the person who wears it."""
+    return [
+        (name.value, _COMMAND_KEYS[name])
+        for name in command_rules.available(device)
+        if name in _COMMAND_KEYS and command_rules.may_request(actor, name)
+    ]
 
 
 def _measures(seen: Overview, latest: Sequence[LatestReading], tr: Translator) -> list[Any]:

@@ -41,6 +41,29 @@ CHANGE = {
     "device.credential_revoked": N_("吊销了凭据"),
     "device.alias_added": N_("添加了协议名称"),
     "device.alias_removed": N_("删除了协议名称"),
+    "device.command_requested": N_("向设备发了指令"),
+}
+COMMAND = {
+    "locate": N_("定位"),
+    "ring": N_("响铃"),
+    "speak": N_("播报"),
+    "set_interval": N_("设置上报间隔"),
+    "set_thresholds": N_("设置报警阈值"),
+    "reboot": N_("重启"),
+}
+COMMAND_STATE = {
+    "queued": N_("等待发送"),
+    "sent": N_("已发出，等待应答"),
+    "acknowledged": N_("已执行"),
+    "refused": N_("设备拒绝"),
+    "expired": N_("已过期"),
+}
+COMMAND_TONE = {
+    "queued": "quiet",
+    "sent": "accent",
+    "acknowledged": "good",
+    "refused": "warn",
+    "expired": "quiet",
 }
 PROBLEM = {
     "device_id.form": N_("编号由字母、数字、横线和下划线组成，以字母或数字开头，最长 64 个字符"),

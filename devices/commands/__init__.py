@@ -1,0 +1,1 @@
+"""What we ask of devices: a queue that lasts, from the request to the device's own answer."""

@@ -1,0 +1,171 @@
+"""Which commands a device takes, with which arguments, for how long, and how often they are tried.
+
+Problems with arguments are codes (`Invalid.fields`: field → code). All pure.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from math import isfinite
+from typing import Any
+
+from devices.commands.model import CommandName
+from devices.metrics import METRICS
+from devices.profiles import PROFILES
+from devices.profiles.model import Capability
+from devices.registry.model import Device, DeviceState
+from kernel.auth.model import Actor, Permission
+
+N, C = CommandName, Capability
+FIRST_TRY = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(seconds=60)
+HEARD = timedelta(minutes=5)
+"""A device that was heard within this time is there: what it has not answered is sent again."""
+LONGEST_LIFE = timedelta(days=7)
+LONGEST_TEXT = 200
+_NEEDS: Mapping[CommandName, Capability] = {
+    N.LOCATE: C.LOCATION,
+    N.RING: C.RING,
+    N.SPEAK: C.SPEECH,
+    N.SET_THRESHOLDS: C.VITALS,
+}
+# What each protocol has a form for. Whoever is not listed cannot be asked anything.
+_SPOKEN: Mapping[str, frozenset[CommandName]] = {
+    "silverline_v1": frozenset(CommandName),
+    "setracker": frozenset({N.LOCATE, N.RING, N.SET_INTERVAL, N.REBOOT}),
+}
+# A position of in an hour helps nobody who is looking for a person now.
+_LIFE: Mapping[CommandName, timedelta] = {
+    N.LOCATE: timedelta(minutes=10),
+    N.RING: timedelta(minutes=5),
+    N.SPEAK: timedelta(minutes=30),
+}
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
+# A newer one takes the place of an older one: the device must not be left with the older.
+SETTINGS = frozenset({N.SET_INTERVAL, N.SET_THRESHOLDS})
+_IN_AN_EMERGENCY = frozenset({N.LOCATE, N.RING})
+
+
+def may_request(actor: Actor, name: CommandName) -> bool:
+    """Technicians may everything, operators what finds a person; the system itself may too."""
+    if actor.user_id is None or actor.may(Permission.DEVICE_WRITE):
+        return True
+    return name in _IN_AN_EMERGENCY and actor.may(Permission.INCIDENT_HANDLE)
+
+
+def available(device: Device) -> tuple[CommandName, ...]:
+    """Return what the device can be asked, nothing for one without a connection of its own."""
+    model = PROFILES.get(device.profile)
+    if model is None or Capability.COMMANDS not in model.capabilities:
+        return ()
+    if device.gateway_id is not None or device.state is DeviceState.RETIRED:
+        return ()
+    return tuple(
+        name
+        for name in CommandName
+        if name in _SPOKEN.get(model.codec, frozenset())
+        and (name not in _NEEDS or _NEEDS[name] in model.capabilities)
+    )
+
+
+def lifetime(name: CommandName) -> timedelta:
+    """Return how long a command of the name makes sense."""
+    return _LIFE.get(name, timedelta(days=1))
+
+
+def replaces(name: CommandName, newer: Mapping[str, Any], older: Mapping[str, Any]) -> bool:
+    """Whether a newer setting sets everything that an older one of the same name did."""
+    return name in SETTINGS and older.keys() <= newer.keys()
+
+
+def wrong_args(name: CommandName, args: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with the arguments: code by field, empty when nothing is."""
+    return _CHECKS[name](args)
+
+
+def _nothing(args: Mapping[str, Any]) -> dict[str, str]:
+    return _unknown(args)
+
+
+def _unknown(args: Mapping[str, Any], *known: str) -> dict[str, str]:
+    return {key: "unknown" for key in args if key not in known}
+
+
+def _whole(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _ring(args: Mapping[str, Any]) -> dict[str, str]:
+    wrong = _unknown(args, "seconds")
+    if "seconds" in args and not _whole(args["seconds"], 1, 300):
+        wrong["seconds"] = "range"
+    return wrong
+
+
+def _speak(args: Mapping[str, Any]) -> dict[str, str]:
+    wrong = _unknown(args, "text", "language")
+    text, language = args.get("text"), args.get("language")
+    if not isinstance(text, str) or not text.strip():
+        wrong["text"] = "required"
+    elif len(text) > LONGEST_TEXT:
+        wrong["text"] = "too_long"
+    elif not text.isprintable():
+        wrong["text"] = "form"
+    if language is not None and not (isinstance(language, str) and _LANGUAGE.fullmatch(language)):
+        wrong["language"] = "form"
+    return wrong
+
+
+def _interval(args: Mapping[str, Any]) -> dict[str, str]:
+    wrong = _unknown(args, "seconds")
+    if not _whole(args.get("seconds"), 10, 86_400):
+        wrong["seconds"] = "range"
+    return wrong
+
+
+def _thresholds(args: Mapping[str, Any]) -> dict[str, str]:
+    wrong = _unknown(args, *METRICS)
+    if not args:
+        wrong["metric"] = "required"
+    for code, limits in args.items():
+        if code in METRICS and not _is_band(limits):
+            wrong[code] = "range"
+    return wrong
+
+
+def _is_band(limits: Any) -> bool:
+    if not isinstance(limits, Mapping) or not limits or not limits.keys() <= {"low", "high"}:
+        return False
+    values = list(limits.values())
+    if not all(_is_number(value) for value in values):
+        return False
+    return len(limits) < 2 or bool(limits["low"] < limits["high"])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+_CHECKS: Mapping[CommandName, Callable[[Mapping[str, Any]], dict[str, str]]] = {
+    N.LOCATE: _nothing,
+    N.RING: _ring,
+    N.SPEAK: _speak,
+    N.SET_INTERVAL: _interval,
+    N.SET_THRESHOLDS: _thresholds,
+    N.REBOOT: _nothing,
+}
+
+# Setracker: the word of a command, which the watch repeats when it has carried it out.
+WATCH_WORDS: Mapping[CommandName, str] = {
+    N.LOCATE: "CR",
+    N.RING: "FIND",
+    N.SET_INTERVAL: "UPLOAD",
+    N.REBOOT: "RESET",
+}
+NAME_OF_WORD: Mapping[str, CommandName] = {word: name for name, word in WATCH_WORDS.items()}
+
+
+def watch_content(name: CommandName, args: Mapping[str, Any]) -> str:
+    """Return a command as a Setracker watch reads it: `FIND`, `UPLOAD,600`."""
+    word = WATCH_WORDS[name]
+    return f"{word},{args['seconds']}" if name is N.SET_INTERVAL else word

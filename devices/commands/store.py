@@ -1,0 +1,199 @@
+"""SQL of commands to devices."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, LiteralString
+
+from psycopg.types.json import Jsonb
+
+from devices.commands.model import CHANNEL, Command, CommandName, CommandState, Due, Outgoing
+from kernel.db import Tx, execute, fetch_all, fetch_one
+
+_LOCK = 0x51_1F_C0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A command that is not settled yet."""
+
+    id: uuid.UUID
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A command and its state, with its row locked."""
+
+    id: uuid.UUID
+    state: str
+
+
+async def one_at_a_time(tx: Tx, device_no: int) -> None:
+    """Let nobody else request anything of the device until the end of the transaction.
+
+    Not the device's row: ingest locks commands before devices.
+    """
+    await tx.execute("SELECT pg_advisory_xact_lock(%s, %s::int)", (_LOCK, device_no % 2**31))
+
+
+async def insert(
+    tx: Tx,
+    command_id: uuid.UUID,
+    device_no: int,
+    name: CommandName,
+    args: Mapping[str, Any],
+    *,
+    created_by: uuid.UUID | None,
+    now: datetime,
+    expires_at: datetime,
+    due_at: datetime,
+) -> None:
+    """Queue a command."""
+    await execute(
+        tx,
+        "INSERT INTO device_command"
+        " (id, device_no, name, args, created_at, created_by, expires_at, due_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            command_id, device_no, name.value, Jsonb(dict(args)), now, created_by, expires_at,
+            due_at,
+        ),
+    )  # fmt: skip
+
+
+async def waiting(tx: Tx, device_no: int, name: CommandName, now: datetime) -> list[Waiting]:
+    """Return the commands of the name that the device may still answer, oldest first."""
+    return await fetch_all(
+        tx,
+        Waiting,
+        "SELECT id, args FROM device_command WHERE device_no = %s AND name = %s"
+        " AND state IN ('queued', 'sent') AND expires_at > %s ORDER BY created_at, id",
+        (device_no, name.value, now),
+    )
+
+
+_COLUMNS: LiteralString = (
+    "SELECT c.id, c.name, c.args, c.state, c.created_at, u.display_name AS created_by,"
+    " c.expires_at, c.sent_at, c.settled_at, c.tries, c.detail"
+    " FROM device_command c LEFT JOIN user_account u ON u.id = c.created_by"
+)
+
+
+async def get(tx: Tx, command_id: uuid.UUID) -> Command | None:
+    """Return a command."""
+    return await fetch_one(tx, Command, _COLUMNS + " WHERE c.id = %s", (command_id,))
+
+
+async def recent(tx: Tx, device_no: int, limit: int) -> list[Command]:
+    """Return the device's last commands, newest first."""
+    return await fetch_all(
+        tx,
+        Command,
+        _COLUMNS + " WHERE c.device_no = %s ORDER BY c.created_at DESC, c.id DESC LIMIT %s",
+        (device_no, limit),
+    )
+
+
+async def outgoing(tx: Tx, command_id: uuid.UUID, now: datetime) -> Outgoing | None:
+    """Return a command that may still be sent: open, in time, to a device in service."""
+    return await fetch_one(
+        tx,
+        Outgoing,
+        "SELECT c.id, c.device_no, d.id AS device_id, d.profile, c.name, c.args, c.expires_at,"
+        " c.tries, coalesce((SELECT a.address FROM device_alias a WHERE a.device_no = d.no"
+        "  AND a.codec = 'setracker' ORDER BY a.address LIMIT 1), d.id) AS address"
+        " FROM device_command c JOIN device d ON d.no = c.device_no"
+        " WHERE c.id = %s AND c.state IN ('queued', 'sent') AND c.expires_at > %s"
+        " AND d.state <> 'retired'",
+        (command_id, now),
+    )
+
+
+async def tried(
+    tx: Tx, command_id: uuid.UUID, *, sent_at: datetime | None, due_at: datetime
+) -> None:
+    """Note a try, and that the command left where it did (`sent_at`)."""
+    await execute(
+        tx,
+        "UPDATE device_command SET tries = tries + 1, due_at = %(due)s,"
+        " sent_at = coalesce(%(sent)s, sent_at),"
+        " state = CASE WHEN %(sent)s::timestamptz IS NULL THEN state ELSE 'sent' END"
+        " WHERE id = %(id)s AND state IN ('queued', 'sent')",
+        {"id": command_id, "due": due_at, "sent": sent_at},
+    )
+
+
+async def wake_listeners(tx: Tx, command_id: uuid.UUID) -> None:
+    """Tell whoever holds connections of watches, when this commits."""
+    await tx.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(command_id)))
+
+
+async def standing(tx: Tx, command_id: uuid.UUID, device_no: int) -> Standing | None:
+    """Return the state of a command of the device, its row locked."""
+    return await fetch_one(
+        tx,
+        Standing,
+        "SELECT id, state FROM device_command WHERE id = %s AND device_no = %s FOR UPDATE",
+        (command_id, device_no),
+    )
+
+
+async def oldest_sent(tx: Tx, device_no: int, name: CommandName) -> Standing | None:
+    """Return the first command of a name that left and is not answered, its row locked."""
+    return await fetch_one(
+        tx,
+        Standing,
+        "SELECT id, state FROM device_command WHERE device_no = %s AND name = %s"
+        " AND state = 'sent' ORDER BY created_at, id LIMIT 1 FOR UPDATE",
+        (device_no, name.value),
+    )
+
+
+async def settle(
+    tx: Tx, command_id: uuid.UUID, state: CommandState, detail: str, now: datetime
+) -> None:
+    """Write how a command ended."""
+    await execute(
+        tx,
+        "UPDATE device_command SET state = %s, detail = %s, settled_at = %s WHERE id = %s",
+        (state.value, detail, now, command_id),
+    )
+
+
+async def expire(tx: Tx, now: datetime) -> int:
+    """End what is too late, and return how many. What an answer is just settling is left."""
+    return await execute(
+        tx,
+        "UPDATE device_command SET state = 'expired', settled_at = %(now)s WHERE id IN ("
+        "SELECT id FROM device_command WHERE state IN ('queued', 'sent')"
+        " AND expires_at <= %(now)s FOR UPDATE SKIP LOCKED)",
+        {"now": now},
+    )
+
+
+async def take_due(
+    tx: Tx, *, now: datetime, heard_since: datetime, longest_pause: timedelta, limit: int
+) -> list[Due]:
+    """Return commands to be tried now and put off their next try, longer after each.
+
+    What never left is tried whatever is known of the device; what did, once the device is there.
+    """
+    return await fetch_all(
+        tx,
+        Due,
+        """
+        WITH due AS (
+            SELECT c.id FROM device_command c JOIN device d ON d.no = c.device_no
+            WHERE c.state IN ('queued', 'sent') AND c.due_at <= %(now)s AND c.expires_at > %(now)s
+              AND (c.state = 'queued'
+                   OR (d.online IS NOT FALSE AND d.last_seen_at >= %(heard)s))
+            ORDER BY c.created_at LIMIT %(limit)s FOR UPDATE OF c SKIP LOCKED
+        )
+        UPDATE device_command c
+        SET due_at = %(now)s + least(%(longest)s, interval '5 seconds' * 2 ^ least(c.tries, 10))
+        FROM due WHERE c.id = due.id RETURNING c.id, c.tries
+        """,
+        {"now": now, "heard": heard_since, "longest": longest_pause, "limit": limit},
+    )

@@ -1,0 +1,210 @@
+"""Who may ask what of which device, with which arguments, and how a command ends."""
+
+import uuid
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from devices.commands import jobs, service, store
+from devices.commands.machine import TRANSITIONS, CommandEvent, next_state
+from devices.commands.model import Command, CommandState
+from devices.messages import CommandAck
+from devices.registry.model import Device
+from kernel.auth.model import SYSTEM, Actor, Role
+from kernel.db import Database, Tx, execute, fetch_tuples, fetch_value
+from kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from tests.devices.registry.world import add_device, add_person
+
+
+@pytest.fixture
+async def technician(tx: Tx, now: datetime) -> Actor:
+    return await add_person(tx, now)
+
+
+@pytest.fixture
+async def watch(tx: Tx, technician: Actor, now: datetime) -> Device:
+    return await add_device(tx, technician, now, "W-0193")
+
+
+async def ask(
+    tx: Tx, device: Device, name: str, actor: Actor, now: datetime, **args: Any
+) -> Command:
+    return await service.request(tx, device.no, name, args, actor, now)
+
+
+async def state(tx: Tx, command: Command) -> CommandState:
+    return (await service.get(tx, command.id)).state
+
+
+def test_a_settled_command_is_settled() -> None:
+    ends = {CommandState.ACKNOWLEDGED, CommandState.REFUSED}
+    assert {before for before, _ in TRANSITIONS} & ends == set()
+    assert next_state(CommandState.EXPIRED, CommandEvent.SEND) is None
+    assert next_state(CommandState.EXPIRED, CommandEvent.REFUSE) is None
+
+
+async def test_a_request_is_queued_with_its_effect_and_in_the_audit_log(
+    db: Database, now: datetime
+) -> None:
+    async with db.transaction() as tx:
+        technician = await add_person(tx, now)
+        watch = await add_device(tx, technician, now, "W-0193")
+        asked = await ask(tx, watch, "speak", technician, now, text="云桂兰，该吃药了")
+    assert (asked.state, asked.created_by) == (CommandState.QUEUED, "巴图")
+    assert asked.expires_at > now
+    async with db.connection() as conn:
+        effects = await fetch_tuples(conn, "SELECT topic, payload FROM outbox")
+        log = await fetch_tuples(
+            conn, "SELECT action, detail::text FROM audit_log ORDER BY seq DESC LIMIT 1"
+        )
+    assert ("device.command", {"command_id": str(asked.id)}) in effects
+    assert log[0][0] == "device.command_requested"
+    # What is said to a person is nobody's business who reads the log.
+    assert "吃药" not in log[0][1]
+
+
+async def test_the_same_request_twice_is_one_command(
+    tx: Tx, watch: Device, technician: Actor, now: datetime
+) -> None:
+    first = await ask(tx, watch, "ring", technician, now)
+    again = await ask(tx, watch, "ring", technician, now + timedelta(seconds=2))
+    longer = await ask(tx, watch, "ring", technician, now, seconds=60)
+    later = await ask(tx, watch, "ring", technician, first.expires_at)
+    assert first.id == again.id
+    assert len({first.id, longer.id, later.id}) == 3
+
+
+async def test_a_newer_setting_takes_the_place_of_an_older_one(
+    tx: Tx, watch: Device, technician: Actor, now: datetime
+) -> None:
+    older = await ask(tx, watch, "set_interval", technician, now, seconds=60)
+    newer = await ask(tx, watch, "set_interval", technician, now, seconds=600)
+    pulse = await ask(tx, watch, "set_thresholds", technician, now, heart_rate={"high": 120})
+    other = await ask(tx, watch, "set_thresholds", technician, now, spo2={"low": 90})
+    assert await state(tx, older) is CommandState.EXPIRED
+    for each in (newer, pulse, other):
+        assert await state(tx, each) is CommandState.QUEUED
+
+
+async def test_an_operator_may_find_a_person_and_nothing_else(
+    tx: Tx, watch: Device, technician: Actor, now: datetime
+) -> None:
+    operator = replace(technician, roles=frozenset({Role.OPERATOR}))
+    manager = replace(technician, roles=frozenset({Role.CARE_MANAGER}))
+    for name in ("locate", "ring"):
+        await ask(tx, watch, name, operator, now)
+        with pytest.raises(Forbidden):
+            await ask(tx, watch, name, manager, now)
+    with pytest.raises(Forbidden):
+        await ask(tx, watch, "reboot", operator, now)
+    with pytest.raises(NotFound):
+        await ask(tx, watch, "ring", replace(operator, division="150105"), now)
+    await ask(tx, watch, "reboot", SYSTEM, now)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "wrong"),
+    [
+        ("locate", {"where": 1}, {"where": "unknown"}),
+        ("ring", {"seconds": 0}, {"seconds": "range"}),
+        ("ring", {"seconds": True}, {"seconds": "range"}),
+        ("speak", {}, {"text": "required"}),
+        ("speak", {"text": "字" * 201}, {"text": "too_long"}),
+        ("speak", {"text": "a\x00b", "language": "中文"}, {"text": "form", "language": "form"}),
+        ("set_interval", {}, {"seconds": "range"}),
+        ("set_interval", {"seconds": 1.5}, {"seconds": "range"}),
+        ("set_thresholds", {}, {"metric": "required"}),
+        ("set_thresholds", {"pulse": {"low": 1}}, {"pulse": "unknown"}),
+        ("set_thresholds", {"spo2": {"low": 99, "high": 90}}, {"spo2": "range"}),
+        ("set_thresholds", {"spo2": {"low": float("nan")}}, {"spo2": "range"}),
+        ("dance", {}, {"name": "unknown"}),
+    ],
+)
+async def test_wrong_arguments_are_refused(
+    tx: Tx, watch: Device, technician: Actor, now: datetime,
+    name: str, args: dict[str, Any], wrong: dict[str, str],
+) -> None:  # fmt: skip
+    with pytest.raises(Invalid) as refused:
+        await service.request(tx, watch.no, name, args, technician, now)
+    assert refused.value.fields == wrong
+
+
+@pytest.mark.parametrize("life", [timedelta(0), timedelta(days=8)])
+async def test_a_command_has_an_end_in_reach(
+    tx: Tx, watch: Device, technician: Actor, now: datetime, life: timedelta
+) -> None:
+    with pytest.raises(Invalid):
+        await service.request(tx, watch.no, "ring", {}, technician, now, now + life)
+
+
+async def test_a_device_is_asked_only_what_its_model_can(
+    tx: Tx, technician: Actor, now: datetime
+) -> None:
+    bed = await add_device(tx, technician, now, "B-0001", profile="sl-bed-1")
+    door = await add_device(tx, technician, now, "D-0001", profile="sl-door-1")
+    await add_device(tx, technician, now, "H-0001", profile="sl-gateway-1")
+    behind = await add_device(
+        tx, technician, now, "B-0002", profile="sl-bed-1", gateway_id="H-0001"
+    )
+    await ask(tx, bed, "set_interval", technician, now, seconds=60)
+    for device, name in ((bed, "locate"), (bed, "ring"), (door, "reboot"), (behind, "reboot")):
+        with pytest.raises(Conflict):
+            await ask(tx, device, name, technician, now)
+
+
+async def test_only_the_device_itself_settles_its_command_and_only_once(
+    tx: Tx, watch: Device, technician: Actor, now: datetime
+) -> None:
+    other = await add_device(tx, technician, now, "W-0002")
+    asked = await ask(tx, watch, "ring", technician, now)
+    yes = CommandAck(str(asked.id), ok=True, detail="rang")
+    no = CommandAck(str(asked.id), ok=False, detail="no")
+    stray = [CommandAck("not a number", ok=True), CommandAck(str(uuid.uuid4()), ok=True)]
+    await service.settle(tx, [(other.no, yes), *((watch.no, each) for each in stray)], now)
+    assert await state(tx, asked) is CommandState.QUEUED
+    await service.settle(tx, [(watch.no, yes)], now)
+    await service.settle(tx, [(watch.no, no)], now + timedelta(seconds=1))
+    done = await service.get(tx, asked.id)
+    assert (done.state, done.detail, done.settled_at) == (CommandState.ACKNOWLEDGED, "rang", now)
+
+
+async def test_what_was_done_in_time_counts_though_the_answer_came_late(
+    db: Database, now: datetime
+) -> None:
+    async with db.transaction() as tx:
+        technician = await add_person(tx, now)
+        watch = await add_device(tx, technician, now, "W-0193")
+        asked = await ask(tx, watch, "ring", technician, now)
+    await jobs.resend(db, asked.expires_at)
+    async with db.transaction() as tx:
+        assert await state(tx, asked) is CommandState.EXPIRED
+        assert await store.outgoing(tx, asked.id, now) is None
+        await service.settle(tx, [(watch.no, CommandAck(str(asked.id), ok=True))], now)
+        assert await state(tx, asked) is CommandState.ACKNOWLEDGED
+
+
+async def test_pauses_grow_and_a_silent_device_is_left_alone(db: Database, now: datetime) -> None:
+    async with db.transaction() as tx:
+        technician = await add_person(tx, now)
+        watch = await add_device(tx, technician, now, "W-0193")
+        asked = await ask(tx, watch, "reboot", technician, now)
+        await store.tried(tx, asked.id, sent_at=now, due_at=now)
+    tried_at = []
+    for second in range(0, 200):
+        at = now + timedelta(seconds=second)
+        async with db.transaction() as tx:
+            if second == 60:
+                await execute(
+                    tx, "UPDATE device SET online = true, last_seen_at = %s WHERE no = %s",
+                    (at, watch.no),
+                )  # fmt: skip
+            before = await fetch_value(tx, "SELECT count(*) FROM outbox")
+        await jobs.resend(db, at)
+        async with db.transaction() as tx:
+            if await fetch_value(tx, "SELECT count(*) FROM outbox") > before:
+                tried_at.append(second)
+                due = await fetch_value(tx, "SELECT due_at FROM device_command")
+                await store.tried(tx, asked.id, sent_at=at, due_at=due)
+    assert tried_at == [60, 70, 90, 130, 190]
