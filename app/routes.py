@@ -7,6 +7,7 @@ from dashboards.console.account import login
 from dashboards.console.account import routes as account
 from dashboards.console.audit import routes as audit
 from dashboards.console.incidents import routes as incidents
+from dashboards.console.responders import routes as responders
 from dashboards.console.users import routes as users
 from dashboards.portal import responder
 from hotline.carrier import api as carrier_api
@@ -22,6 +23,7 @@ PAGE_ROUTERS: tuple[APIRouter, ...] = (
     devices.router,
     deadletters.router,
     users.router,
+    responders.router,
     audit.router,
     responder.router,
 )

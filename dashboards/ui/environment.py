@@ -49,7 +49,7 @@ class UiSettings:
     tile_datum: str = ""
     demo: bool = False
     sections: frozenset[str] = frozenset(
-        {"incidents", "elders", "devices", "dead_letters", "staff", "audit"}
+        {"incidents", "elders", "devices", "dead_letters", "staff", "responders", "audit"}
     )
 
 
