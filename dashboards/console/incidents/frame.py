@@ -149,11 +149,6 @@ async def _refused(
         return show(
             sent.request, "refused_fields.html", sent.actor, sent.now, status=422, refused=refused
         )
-    return show_page(
-        sent.request,
-        "console/error.html",
-        sent.now,
-        status=error.status,
-        sentence=refused.sentence,
-        fields={},
+    return show(
+        sent.request, "refused.html", sent.actor, sent.now, status=error.status, refused=refused
     )

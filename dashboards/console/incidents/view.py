@@ -113,6 +113,11 @@ class IncidentView:
     markers: tuple[Mapping[str, object], ...] = field(default_factory=tuple)
 
     @property
+    def revision(self) -> int:
+        """A number that grows with every line of the timeline: of two parts the newer wins."""
+        return self.page.events[-1].seq if self.page.events else 0
+
+    @property
     def incident(self) -> Incident:
         """The incident itself."""
         return self.page.incident

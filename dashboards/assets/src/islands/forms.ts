@@ -46,7 +46,8 @@ function messageOf(xhr: XMLHttpRequest): HTMLElement {
   const type = xhr.getResponseHeader("content-type") ?? "";
   if (xhr.status && type.includes("html")) {
     const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
-    const found = page.querySelector<HTMLElement>("[data-message]");
+    // The shell around an error page has notices of its own.
+    const found = page.querySelector<HTMLElement>("#page [data-message]") ?? page.querySelector<HTMLElement>("[data-message]");
     if (found) return document.importNode(found, true);
   }
   const [title, text] = sentenceOf(xhr.status);

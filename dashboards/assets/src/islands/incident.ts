@@ -1,9 +1,10 @@
 // The page of one incident while it changes under the hand.
 //
 // Its parts come out of band, from …/parts and from the answer to every form. A part is left alone
-// when it says what it said before (data-digest), when somebody has typed or chosen something in it,
-// and, inside an open dialog, until the dialog is done or its form was refused: a form names the
-// version that its person saw, so it must not take over a newer one by itself.
+// when it says what it said before (data-digest), when it is newer than what comes (data-revision: two
+// answers may overtake each other), when somebody has typed or chosen something in it, and, inside an
+// open dialog, until that is done or was refused: a form names the version that its person saw, so it
+// must not take over a newer one by itself.
 //
 //   <form data-closes-when-done>         its dialog closes when the server has accepted it
 //   <form data-empties>                  its fields are empty again then
@@ -28,7 +29,9 @@ function isBeingFilled(target: HTMLElement): boolean {
 function mayReplace({ target, fragment }: Swap): boolean {
   const next = fragment.firstElementChild as HTMLElement | null;
   const before = target.dataset["digest"];
-  if (before !== undefined && before === next?.dataset["digest"]) return false;
+  if (before === undefined) return true; // a notice, no part
+  if (before === next?.dataset["digest"]) return false;
+  if (Number(next?.dataset["revision"] ?? 0) < Number(target.dataset["revision"] ?? 0)) return false;
   return !isTouched(target) && !isBeingFilled(target);
 }
 
