@@ -27,6 +27,10 @@ audit_app = typer.Typer(help="The audit log.", no_args_is_help=True)
 source_app = typer.Typer(
     help="Platforms that push what devices said to /ingest/http.", no_args_is_help=True
 )
+responder_app = typer.Typer(help="People who can be sent.", no_args_is_help=True)
+duty_phone_app = typer.Typer(help="Phones to ring when nobody claims.", no_args_is_help=True)
+app.add_typer(responder_app, name="responder")
+app.add_typer(duty_phone_app, name="duty-phone")
 app.add_typer(user_app, name="user")
 app.add_typer(source_app, name="source")
 app.add_typer(audit_app, name="audit")
@@ -220,6 +224,52 @@ def source_list() -> None:
     commands = importlib.import_module("app.sources")
     found = asyncio.run(commands.listed(settings_with_logs()))
     sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+
+
+@responder_app.command("add")
+def responder_add(
+    name: str,
+    phone: Annotated[str, typer.Option(help="Where texts and calls go")],
+    division: Annotated[str, typer.Option(help="Division code or its prefix")],
+    skill: Annotated[
+        list[str] | None, typer.Option(help="first_aid, nursing, …; may be given several times")
+    ] = None,
+    station: Annotated[str, typer.Option(help="Where the person is stationed")] = "",
+    account: Annotated[str, typer.Option(help="Username whose duty this person follows")] = "",
+    on_duty: Annotated[bool, typer.Option(help="Can be sent at once")] = False,
+) -> None:
+    """Register a person who can be sent."""
+    people = importlib.import_module("app.people")
+    asyncio.run(
+        people.add_responder(
+            settings_with_logs(), name, phone, division, skill or [], station, account, on_duty
+        )
+    )
+    out.print(f"{name} can be sent{'' if on_duty else ' when on duty'}.", highlight=False)
+
+
+@responder_app.command("list")
+def responder_list() -> None:
+    """List the people who can be sent, as JSON; their numbers are masked."""
+    people = importlib.import_module("app.people")
+    found = asyncio.run(people.responders(settings_with_logs()))
+    sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+
+
+@duty_phone_app.command("set")
+def duty_phone_set(
+    name: str,
+    phone: Annotated[str, typer.Option(help="The number")],
+    division: Annotated[str, typer.Option(help="Division code or prefix; empty is all")] = "",
+    position: Annotated[int, typer.Option(min=1, max=20, help="1 is rung first")] = 1,
+    account: Annotated[str, typer.Option(help="Username that key 1 claims for")] = "",
+) -> None:
+    """Set the phone that rings at this place when nobody claims an incident."""
+    people = importlib.import_module("app.people")
+    asyncio.run(
+        people.set_duty_phone(settings_with_logs(), name, phone, division, position, account)
+    )
+    out.print(f"{name} is duty phone {position} of {division or 'everything'}.", highlight=False)
 
 
 @audit_app.command("verify")
