@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from ingest import metrics, store
+from ingest.downlink import CommandRelay
 from ingest.lanes import AlarmDesk, BulkWriter, Lane
 from ingest.persisting import is_transient
 from ingest.pipeline import Pipeline
@@ -59,6 +60,7 @@ class IngestRunner:
             for codec, port in (("setracker", settings.tcp_port), *settings.tcp_extra)
             if port >= 0
         }
+        self.relay = CommandRelay(db, self.tcp)
         self.scaip = ScaipListener(settings, settings.scaip_port, self.lanes["sip"], self.registry)
         self._listeners: list[TcpListener | ScaipListener] = [*self.tcp.values()]
         if settings.scaip_port >= 0:
@@ -76,6 +78,7 @@ class IngestRunner:
                 group.create_task(self._bulk.run()),
                 group.create_task(self._alarms.run()),
                 group.create_task(self.registry.listen()),
+                *([group.create_task(self.relay.listen())] if self.tcp else []),
                 group.create_task(self._regularly(_LISTENING_SECONDS, self._note_listening)),
                 group.create_task(self._regularly(self._settings.latest_seconds, self._latest)),
                 *(group.create_task(lane.run()) for lane in self.lanes.values()),

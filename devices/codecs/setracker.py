@@ -108,6 +108,11 @@ def encode(maker: str, device: str, content: str, *, index: str | None = None) -
     return f"[{head}{len(body):04X}*".encode("ascii") + body + b"]"
 
 
+def encode_like(frame: bytes, content: str) -> bytes:
+    """One frame to the watch that sent `frame`, in the form that it uses. Raises CodecError."""
+    return _open(frame).answer(content)
+
+
 def decode(frame: Frame) -> Decoded:
     """Decode one bracketed frame. `Message.device` is the watch's ID (ten digits or an IMEI).
 

@@ -125,6 +125,16 @@ async def tried(
     )
 
 
+async def left(tx: Tx, command_id: uuid.UUID, at: datetime) -> None:
+    """Note that a command whose try was counted before has left."""
+    await execute(
+        tx,
+        "UPDATE device_command SET state = 'sent', sent_at = %s"
+        " WHERE id = %s AND state IN ('queued', 'sent')",
+        (at, command_id),
+    )
+
+
 async def wake_listeners(tx: Tx, command_id: uuid.UUID) -> None:
     """Tell whoever holds connections of watches, when this commits."""
     await tx.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(command_id)))
@@ -141,12 +151,16 @@ async def standing(tx: Tx, command_id: uuid.UUID, device_no: int) -> Standing | 
 
 
 async def oldest_sent(tx: Tx, device_no: int, name: CommandName) -> Standing | None:
-    """Return the first command of a name that left and is not answered, its row locked."""
+    """Return the first command of a name that left and is not answered, its row locked.
+
+    A watch may answer before it is written down that the command left.
+    """
     return await fetch_one(
         tx,
         Standing,
         "SELECT id, state FROM device_command WHERE device_no = %s AND name = %s"
-        " AND state = 'sent' ORDER BY created_at, id LIMIT 1 FOR UPDATE",
+        " AND (state = 'sent' OR state = 'queued' AND tries > 0)"
+        " ORDER BY created_at, id LIMIT 1 FOR UPDATE",
         (device_no, name.value),
     )
 
@@ -178,7 +192,8 @@ async def take_due(
 ) -> list[Due]:
     """Return commands to be tried now and put off their next try, longer after each.
 
-    What never left is tried whatever is known of the device; what did, once the device is there.
+    What never left is tried some times whatever is known of the device; then, and what did leave,
+    once the device is there.
     """
     return await fetch_all(
         tx,
@@ -187,7 +202,7 @@ async def take_due(
         WITH due AS (
             SELECT c.id FROM device_command c JOIN device d ON d.no = c.device_no
             WHERE c.state IN ('queued', 'sent') AND c.due_at <= %(now)s AND c.expires_at > %(now)s
-              AND (c.state = 'queued'
+              AND (c.state = 'queued' AND c.tries < 5
                    OR (d.online IS NOT FALSE AND d.last_seen_at >= %(heard)s))
             ORDER BY c.created_at LIMIT %(limit)s FOR UPDATE OF c SKIP LOCKED
         )

@@ -33,6 +33,7 @@ class _Peer:
     writer: asyncio.StreamWriter
     address: str
     device: str = ""
+    frame: bytes = b""
     buffer: bytes = b""
     bad_in_a_row: int = 0
 
@@ -76,6 +77,7 @@ class TcpListener:
         self._limits = Limits(settings.tcp_connections, settings.tcp_connections_per_address)
         self._peers: dict[asyncio.Task[None], _Peer] = {}
         self._server: asyncio.Server | None = None
+        self._stopped = False
 
     @property
     def port(self) -> int:
@@ -92,6 +94,7 @@ class TcpListener:
 
     async def stop(self) -> None:
         """Stop listening and close every connection; what was not answered will be repeated."""
+        self._stopped = True
         if self._server is not None:
             self._server.close()
         for task in list(self._peers):
@@ -100,17 +103,30 @@ class TcpListener:
 
     async def send(self, device: str, payload: bytes) -> bool:
         """Send a frame to a device on its newest connection; False when it has none here."""
-        peers = [peer for peer in self._peers.values() if peer.device == device]
-        if not peers:
+        peer = self._newest(device)
+        if peer is None:
             return False
-        peers[-1].writer.write(payload)
-        await peers[-1].writer.drain()
+        peer.writer.write(payload)
+        await peer.writer.drain()
         return True
+
+    def last_frame(self, device: str) -> bytes | None:
+        """The last frame of a device on its newest connection, None when it has none here."""
+        peer = self._newest(device)
+        return peer.frame if peer is not None else None
+
+    def _newest(self, device: str) -> _Peer | None:
+        peers = [peer for peer in self._peers.values() if peer.device == device]
+        return peers[-1] if peers else None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         name = writer.get_extra_info("peername")
         peer = _Peer(writer, str(name[0]) if name else "")
         task = asyncio.current_task()
+        if self._stopped:
+            # Accepted while we stopped: nobody would store what it says.
+            writer.close()
+            return
         if task is None or not self._limits.enter(peer.address):
             log.warning("ingest.tcp_too_many", connections=self._limits.by_address.total())
             writer.close()
@@ -162,7 +178,8 @@ class TcpListener:
             peer.bad_in_a_row += 1
             return peer.bad_in_a_row < self._settings.tcp_bad_frames
         peer.bad_in_a_row = 0
-        peer.device = decoded.device or peer.device
+        if decoded.device:
+            peer.device, peer.frame = decoded.device, payload
         for reply in decoded.replies:
             peer.writer.write(reply)
         async with asyncio.timeout(self._settings.tcp_idle_seconds):

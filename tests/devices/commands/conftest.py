@@ -46,6 +46,7 @@ async def ingest(db: Database, broker_port: int) -> AsyncIterator[IngestRunner]:
     stop = asyncio.Event()
     task = asyncio.create_task(runner.run(stop))
     async with asyncio.timeout(20):
+        await runner.relay.listening.wait()
         while await runner.ready() is not None:
             await asyncio.sleep(0.02)
     yield runner
