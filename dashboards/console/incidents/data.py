@@ -57,9 +57,8 @@ async def markers(incident_id: uuid.UUID, ctx: Context, actor: Reader, now: Now)
         if not needs_all(actor, page.incident):
             return JSONResponse([], headers=_FRESH)
         await reading.note_reading(tx, page, actor, now, shown=True)
-        near = []
+        others = []
         if Action.DISPATCH in page.actions:
-            suggested = await responders.suggestions(tx, page.incident, now)
-            near = [one.id for one in suggested[: reading.DRAWN]]
-        found = await reading.markers(tx, page, near, language(actor))
+            others = reading.near(await responders.suggestions(tx, page.incident, now))
+        found = await reading.markers(tx, page, others, language(actor))
     return JSONResponse(list(found), headers=_FRESH)

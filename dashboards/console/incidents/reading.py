@@ -22,6 +22,7 @@ from hotline.dispatch.machine import FINAL as DISPATCH_OVER
 from hotline.incidents.api import audit_reading
 from hotline.incidents.model import Action, Incident
 from hotline.responders import service as responders
+from hotline.responders.model import Suggestion
 from kernel import audit
 from kernel.auth.model import Actor, Permission
 from kernel.db import Tx
@@ -62,7 +63,6 @@ async def read_view(
     links = await _demo_links(tx, ctx, page) if ctx.demo and shown else {}
     found = await responders.suggestions(tx, incident, now) if Action.DISPATCH in can else []
     instruments = await _instruments(tx, page) if actor.may(Permission.DEVICE_READ) else ()
-    near = [one.id for one in found[:DRAWN]]
     return IncidentView(
         page=page,
         path=f"{ROOT}/{incident.id}",
@@ -82,8 +82,14 @@ async def read_view(
         detail=alarm_detail(page.activations[-1].detail, tr) if page.activations else "",
         suggested=view.suggestions(found, tr),
         instruments=instruments,
-        markers=await markers(tx, page, near, tr) if shown else (),
+        markers=await markers(tx, page, near(found), tr) if shown else (),
     )
+
+
+def near(found: list[Suggestion]) -> list[uuid.UUID]:
+    """Return who is drawn on the map besides those on their way: the best whose place is known."""
+    known = [one.id for one in found if one.distance_m is not None and not one.fix_stale]
+    return known[:DRAWN]
 
 
 async def _instruments(tx: Tx, page: IncidentPage) -> tuple[view.Instrument, ...]:
@@ -111,7 +117,7 @@ async def _demo_links(tx: Tx, ctx: WebContext, page: IncidentPage) -> Mapping[uu
 
 
 async def markers(
-    tx: Tx, page: IncidentPage, near: list[uuid.UUID], tr: Translator
+    tx: Tx, page: IncidentPage, others: list[uuid.UUID], tr: Translator
 ) -> tuple[Mapping[str, object], ...]:
     """Return what the map draws: the home, the last fix, who is on the way and who is near."""
     found: list[Mapping[str, object]] = []
@@ -126,7 +132,7 @@ async def markers(
         for one in page.dispatches
         if one.status not in DISPATCH_OVER
     }
-    for one in await store.fixes(tx, {*going, *near}):
+    for one in await store.fixes(tx, {*going, *others}):
         found.append({
             "kind": "responder", "lat": one.lat, "lon": one.lon, "label": one.name,
             "accuracy": one.accuracy_m, "at": one.at.isoformat(),

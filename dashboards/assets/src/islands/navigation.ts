@@ -34,7 +34,8 @@ function markPlace(): void {
 /** The queue's item whose page is open. */
 export function markQueue(): void {
   for (const item of document.querySelectorAll<HTMLAnchorElement>("#queue [data-queue-item]")) {
-    if (new URL(item.href, location.href).pathname === location.pathname) item.setAttribute("aria-current", "true");
+    const { pathname, search } = new URL(item.href, location.href);
+    if (pathname === location.pathname && (!search || search === location.search)) item.setAttribute("aria-current", "true");
     else item.removeAttribute("aria-current");
   }
 }
