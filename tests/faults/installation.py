@@ -5,10 +5,9 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import MappingProxyType
 
 import httpx
 
@@ -39,11 +38,8 @@ async def until(
 class MosquittoStack(Stack):
     """The stack with mosquitto for a broker: MQTT 5, sessions on disk."""
 
-    more: Mapping[str, str] = MappingProxyType({})
-    """Settings of the next process that is started."""
-
     def environment(self, health_port: int) -> dict[str, str]:
-        return super().environment(health_port) | {"SILVERLINE_MQTT__PROTOCOL": "5"} | self.more
+        return super().environment(health_port) | {"SILVERLINE_MQTT__PROTOCOL": "5"}
 
     def command(self, name: str) -> list[str]:
         if name != "broker":
@@ -139,7 +135,7 @@ class Installation:
         """What the process says of itself; "" when it does not answer."""
         if name == "broker":
             return await _listens(self.stack.mqtt_port)
-        return await _get(f"http://127.0.0.1:{self.stack.children[name].health_port}/readyz")
+        return await readiness(self.stack.children[name].health_port)
 
     async def metric(self, name: str, sample: str) -> float | None:
         """A sample of a process's metrics by its name with labels; None when it does not answer."""
@@ -196,6 +192,11 @@ def _children(parent: int) -> list[int]:
 
 async def value(conn: Tx, query: str, *values: object) -> int:
     return int(await fetch_value(conn, query, values) or 0)  # type: ignore[arg-type]
+
+
+async def readiness(port: int) -> str:
+    """What the process with this health port says of itself; "" when it does not answer."""
+    return await _get(f"http://127.0.0.1:{port}/readyz")
 
 
 async def metric(port: int, sample: str) -> float | None:

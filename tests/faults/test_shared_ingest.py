@@ -1,5 +1,6 @@
 """Two ingest processes share what comes over MQTT 5; one of them is killed."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from app.stack import free_port
-from tests.faults.installation import Installation, MosquittoStack, metric, until
+from tests.faults.installation import Installation, metric, readiness, until
 from tests.faults.run import running
 
 GROUP = "SILVERLINE_MQTT__SHARE_GROUP"
@@ -19,18 +20,26 @@ TAKEN = "silverline_ingest_messages_total"
 
 
 @asynccontextmanager
-async def sharing(installation: Installation) -> AsyncIterator[None]:
-    """The supervisor's ingest is the first of the group; afterwards everything is as it was."""
-    stack = installation.stack
-    assert isinstance(stack, MosquittoStack)
-    for settings, old in (({GROUP: "ingest", NAME: "one"}, "silverline-ingest"), ({}, "one")):
-        stack.more = settings
-        await installation.end("ingest", signal.SIGTERM)
-        # What is left of a session would wait for it, and count, for days.
+async def without_own_ingest(installation: Installation) -> AsyncIterator[None]:
+    """The supervisor's ingest, which shares with nobody, is away; afterwards it is back."""
+    await installation.unwatch()
+    ingest = installation.stack.children["ingest"].process
+    ingest.terminate()
+    await asyncio.to_thread(ingest.wait, 20)
+    await forget_sessions(installation, "silverline-ingest")
+    try:
+        yield
+    finally:
+        await forget_sessions(installation, "one", "two")
+        installation.watch()
+        await installation.ready("ingest")
+
+
+async def forget_sessions(installation: Installation, *names: str) -> None:
+    """What is left of a session would wait for it, and be dealt its share, for days."""
+    for name in names:
         for lane in ("bulk", "express"):
-            await forget_session(stack.mqtt_port, f"{old}-{lane}")
-        if settings:
-            yield
+            await forget_session(installation.stack.mqtt_port, f"{name}-{lane}")
 
 
 async def forget_session(port: int, name: str) -> None:
@@ -51,22 +60,30 @@ async def forget_session(port: int, name: str) -> None:
 async def test_one_of_two_that_share_is_killed_and_nothing_is_lost_or_doubled(
     installation: Installation, name: str
 ) -> None:
-    port = free_port("127.0.0.1", 0)
-    second = {GROUP: "ingest", NAME: "two"}
+    ports = free_port("127.0.0.1", 0), free_port("127.0.0.1", 0)
+    one, two = ({GROUP: "ingest", NAME: each} for each in ("one", "two"))
+    one["SILVERLINE_WATCH__PORT"] = str(installation.stack.watch_port)
 
-    async def takes_in() -> bool:
-        return (await metric(port, TAKEN) or 0) > 0
+    async def ready() -> bool:
+        return [await readiness(port) for port in ports] == ["ready", "ready"]
 
-    async with sharing(installation), running(name, installation) as run:
-        async with installation.another("ingest", port, **second) as pid:
-            await until(takes_in, "the second ingest to take its share")
+    async def both_take() -> bool:
+        taken = [await metric(port, TAKEN) or 0 for port in ports]
+        return min(taken) > 0
+
+    async with (
+        without_own_ingest(installation),
+        installation.another("ingest", ports[0], **one),
+        installation.another("ingest", ports[1], **two) as pid,
+    ):
+        await until(ready, "both ingest processes")
+        async with running(name, installation) as run:
             await run.more()
+            await until(both_take, "both to take their share")
             os.kill(pid, signal.SIGKILL)
             # The broker goes on dealing to both: what the second is dealt waits for it.
             await run.more(messages=50)
-        async with installation.another("ingest", port, **second):
-            await until(takes_in, "the second ingest to be back")
-            await run.more()
-            await run.settle()
-        for lane in ("bulk", "express"):
-            await forget_session(installation.stack.mqtt_port, f"two-{lane}")
+            async with installation.another("ingest", ports[1], **two):
+                await until(both_take, "the second to be back")
+                await run.more()
+                await run.settle()
