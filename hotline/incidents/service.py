@@ -8,6 +8,8 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from psycopg.errors import UniqueViolation
+
 from devices.alarms import ClearedCondition, RaisedAlarm, Severity
 from hotline.dispatch import service as dispatches
 from hotline.escalation import rules
@@ -220,9 +222,14 @@ async def reopen(
     if other is not None and other.id != incident.id:
         raise Conflict("a newer incident is open", number=other.number, incident=str(other.id))
     data = {"reason": text}
-    return await move(
-        tx, incident, version, Action.REOPEN, actor, now, holder=actor.user_id, data=data
-    )
+    try:
+        async with tx.transaction():
+            return await move(
+                tx, incident, version, Action.REOPEN, actor, now, holder=actor.user_id, data=data
+            )
+    except UniqueViolation as error:
+        # An alarm opened a newer one between the look above and the move.
+        raise Conflict("a newer incident is open") from error
 
 
 async def add_note(
