@@ -12,12 +12,11 @@ async def test_web_is_killed_and_no_incident_is_missed_or_claimed_twice(
 ) -> None:
     async with running(name, installation) as run:
         await run.more()
-        for _ in range(2):
-            # Long enough away for alarms that nobody hears.
-            await installation.unwatch()
-            installation.kill("web")
-            await run.more(messages=30, activations=3)
-            installation.watch()
-            await installation.ready("web")
-            await run.more(messages=30)
+        # Long enough away for alarms that nobody hears.
+        await installation.unwatch()
+        installation.kill("web")
+        await run.more(messages=50, activations=5)
+        installation.watch()
+        await installation.ready("web")
+        await run.more()
         await run.settle()

@@ -141,7 +141,8 @@ async def check_calls(db: Database, since: datetime) -> None:
             (since,),
         )
     tries = [attempts for *_, attempts, _ in rows]
-    assert set(tries) == {1, 2}, "no call was in the worker's hands when it was killed"
+    assert 2 in tries, "nothing was in the hands of the worker when it was killed"
+    assert set(tries) <= {1, 2}
     for attempt, channel, carrier_id, _, dead_at in rows:
         word = {"call": "call", "sms": "text"}[channel]
         assert (carrier_id, dead_at) == (f"sim-{word}-{attempt}", None)
