@@ -91,7 +91,7 @@ async def run_with_a_person(
     try:
         await demo.start()
         demo.simulator.start(scenario=scenario, devices=devices, seconds=None, control=True)
-        asking = asyncio.create_task(_listen_for_wishes(demo))
+        asking = asyncio.create_task(listen_for_wishes(demo))
         ready(demo)
         await demo.stack.watch(stop)
     finally:
@@ -102,7 +102,7 @@ async def run_with_a_person(
         await demo.stop()
 
 
-async def _listen_for_wishes(demo: Demo) -> None:
+async def listen_for_wishes(demo: Demo) -> None:
     """Pass on what the console's demonstration buttons wish for: 模拟一次跌倒.
 
     The button must go the way of a real alarm, so the web process asks for it by NOTIFY and a

@@ -1,9 +1,10 @@
 """An incident under the hands: by keyboard alone, two people at once, while everything changes."""
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from devices.alarms import AlarmKind
 from hotline.dispatch import service as dispatches
@@ -258,6 +259,28 @@ async def test_calls_are_offered_only_to_who_has_it(
     await advance(world, fall, (await web_site.login("赵敏")).actor, "claim")
     await expect(tab.locator("#incident-actions")).to_contain_text("赵敏 处置中")
     await expect(tab.locator(".calls").first).to_be_hidden()
+
+
+async def test_the_address_follows_also_when_the_queue_changes_under_the_link(
+    web_site: Site, world: World, seat: Seat, fall: Incident
+) -> None:
+    page = await web_site.tab(seat, "/console")
+    opened = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await opened.wait()
+        await route.continue_()
+
+    await page.route(f"**{at(fall)}", late)
+    await page.click(f"#queue-{fall.id}")
+    await world.opened(await world.elder("王淑珍"), AlarmKind.SOS)
+    await expect(page.locator("#queue")).to_contain_text("王淑珍")
+    opened.set()
+    await expect(page.locator("h1")).to_have_text("李秀英")
+    await expect(page).to_have_url(f"{web_site.url}{at(fall)}")
+    await expect(page.locator(f"#queue-{fall.id}")).to_have_attribute("aria-current", "true")
+    await page.go_back()
+    await expect(page.locator("h1")).to_have_text("值班总览")
 
 
 async def test_duty_changes_without_leaving_the_page(tab: Page) -> None:

@@ -13,6 +13,7 @@ type SwapDetail = {
   selectOverride: string | null;
   swapOverride: string;
   requestConfig: { boosted?: boolean; verb: string; elt: HTMLElement };
+  pathInfo: { finalRequestPath: string; responsePath?: string | null };
 };
 type ConfigDetail = { boosted?: boolean; headers: Record<string, string>; elt: HTMLElement };
 
@@ -60,6 +61,12 @@ function beforeSwap(event: Event): void {
     detail.shouldSwap = false;
     if (detail.xhr.status < 400) location.assign(detail.xhr.responseURL || location.href);
     return;
+  }
+  // The queue was refreshed meanwhile and took the link away: htmx has forgotten that it was one, and
+  // would show the page under the old address.
+  if (!detail.requestConfig.elt.isConnected && detail.requestConfig.verb === "get" && detail.xhr.status < 400) {
+    history.replaceState({ htmx: true }, "", location.href);
+    history.pushState({ htmx: true }, "", detail.pathInfo.responsePath || detail.pathInfo.finalRequestPath);
   }
   detail.target = main;
   detail.selectOverride = "#page";
