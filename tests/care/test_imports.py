@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -382,14 +383,14 @@ async def test_five_thousand_rows_come_in_and_the_loop_stays_awake(
     data = sheet(rows)
     assert len(read_rows(data)) == MOST_ROWS + 1
     longest = 0.0
-    loop = asyncio.get_running_loop()
 
     async def watch() -> None:
         nonlocal longest
         while True:
-            begun = loop.time()
+            # The loop's own processor time between two turns: a busy machine does not count.
+            begun = time.thread_time()
             await asyncio.sleep(0.01)
-            longest = max(longest, loop.time() - begun - 0.01)
+            longest = max(longest, time.thread_time() - begun)
 
     watcher = asyncio.create_task(watch())
     import_id = await start(db, cipher, clerk, data, now)
