@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import struct
+import zlib
 
 import pytest
 from playwright.async_api import Page, Route, expect
@@ -231,6 +233,35 @@ async def test_the_map_follows_the_responder(
     await expect(line).to_contain_text("已通知")
 
 
+def picture() -> bytes:
+    """A real PNG: one grey pixel."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    head = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    pixel = zlib.compress(b"\x00\x80")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")
+
+
+async def test_a_photo_from_the_scene_appears_on_the_timeline(
+    tab: Page, world: World, seat: Seat, fall: Incident
+) -> None:
+    complaints = collect_complaints(tab)
+    held = await advance(world, fall, seat.actor, "claim")
+    _, _, token = await world.sent(held, await world.responder("斯琴"), seat.actor)
+    async with world.db.transaction() as tx:
+        dispatch = await dispatches.open_link(tx, token, world.now)
+        await dispatches.add_photo(tx, world.cipher, dispatch, picture(), world.now)
+    image = tab.get_by_alt_text("现场照片，斯琴 拍摄")
+    await expect(image).to_be_visible()
+    await image.scroll_into_view_if_needed()
+    await expect(image).to_have_js_property("naturalWidth", 1)
+    assert complaints == []
+
+
 async def test_a_further_activation_rings_and_shows_while_the_page_is_open(
     tab: Page, world: World, elder: Person, fall: Incident
 ) -> None:
@@ -281,6 +312,36 @@ async def test_the_address_follows_also_when_the_queue_changes_under_the_link(
     await expect(page.locator(f"#queue-{fall.id}")).to_have_attribute("aria-current", "true")
     await page.go_back()
     await expect(page.locator("h1")).to_have_text("值班总览")
+
+
+async def test_a_session_that_ends_leaves_what_is_typed_where_it_is(
+    tab: Page, world: World, seat: Seat, fall: Incident
+) -> None:
+    await tab.fill("#note", "已联系女儿，正在")
+    async with world.db.transaction() as tx:
+        await tx.execute("DELETE FROM user_session")
+        await service.add_note(tx, fall.id, "物业已开门", seat.actor, world.now)
+    await expect(tab.locator("#session-over")).to_be_visible()
+    await expect(tab.locator("#note")).to_have_value("已联系女儿，正在")
+    await expect(tab).to_have_url(re.compile(rf"{fall.id}$"))
+
+
+async def test_a_dialog_opens_by_the_space_bar_and_chooses_anew_each_time(
+    tab: Page, world: World
+) -> None:
+    for name, phone in (("斯琴", "13947100001"), ("马志强", "13947100002")):
+        await world.responder(name, phone=phone)
+    await tab.reload()
+    await settled(tab)
+    await tab.focus("#act-dispatch")
+    await tab.keyboard.press("Space")
+    await expect(tab.locator("#dispatch-dialog")).to_be_visible()
+    choices = tab.locator("#dispatch-choices input")
+    await tab.keyboard.press("2")
+    await expect(choices.nth(1)).to_be_checked()
+    await tab.keyboard.press("Escape")
+    await tab.keyboard.press("d")
+    await expect(choices.nth(0)).to_be_checked()
 
 
 async def test_duty_changes_without_leaving_the_page(tab: Page) -> None:

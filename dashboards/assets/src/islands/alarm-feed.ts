@@ -141,10 +141,11 @@ export function startAlarmFeed(): void {
   if (!url || !byId("queue")) return;
   alarm.start();
   document.addEventListener("htmx:afterRequest", onQueueDone);
-  // A session that ended while the queue was asked for must not take a half-written page away.
+  // A session that ended while something was asked for in the background must not take a half-written
+  // page away.
   document.addEventListener("htmx:beforeOnLoad", (event) => {
     const detail = (event as CustomEvent<{ elt: HTMLElement; xhr: XMLHttpRequest }>).detail;
-    if (detail.elt.id !== "queue" || !detail.xhr.getResponseHeader("HX-Redirect")) return;
+    if (!detail.elt.closest("[data-quiet-errors]") || !detail.xhr.getResponseHeader("HX-Redirect")) return;
     event.preventDefault();
     showExpired();
   });

@@ -38,7 +38,16 @@ async function onConfirm(element: HTMLElement): Promise<void> {
   confirmed.delete(element);
 }
 
+/** A link that opens a dialog says that it is a button, so it answers to the space bar too. */
+function onSpace(event: KeyboardEvent): void {
+  const target = event.target as Element;
+  if (event.key !== " " || !target.matches('a[role="button"]')) return;
+  event.preventDefault();
+  (target as HTMLElement).click();
+}
+
 export function startDialogs(): void {
+  document.addEventListener("keydown", onSpace);
   document.addEventListener(
     "click",
     (event) => {

@@ -65,7 +65,14 @@ function fillPreset(button: HTMLElement): void {
   form.querySelector<HTMLElement>('button[type="submit"]')?.focus();
 }
 
+/** Whom to send is chosen anew each time; what somebody wrote in a dialog stays for the next time. */
+function onClose(event: Event): void {
+  const dialog = event.target as HTMLElement;
+  if (dialog.id === "dispatch-dialog") dialog.querySelector("form")?.reset();
+}
+
 export function startIncident(): void {
+  document.addEventListener("close", onClose, { capture: true });
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const detail = (event as CustomEvent<Swap>).detail;
     if (detail.target.closest("#incident") && !mayReplace(detail)) detail.shouldSwap = false;
