@@ -21,7 +21,8 @@ from ingest.work import Delivery, Work
 from kernel.clock import monotonic, utcnow
 
 log = structlog.get_logger(__name__)
-_PAUSES = (0.2, 30.0)
+# The longest pause is what alarms wait at the broker for when it comes back.
+_PAUSES = (0.2, 3.0)
 _VERSIONS = {
     "5": (MQTTProtocolVersion.MQTTv5,),
     "3.1.1": (MQTTProtocolVersion.MQTTv311,),
