@@ -55,7 +55,7 @@ async def test_a_trace_names_the_error_and_nobody(
             raise RuntimeError("could not store") from cause
     except RuntimeError:
         if library:
-            logging.getLogger("uvicorn.error").exception("failed")
+            logging.getLogger("a.library").exception("failed")
         else:
             structlog.get_logger("ours").exception("failed")
     text = written.getvalue()

@@ -32,6 +32,8 @@ def test_every_action_reason_and_state_has_a_word() -> None:
 
 def test_every_change_in_the_log_can_be_told(project: Path) -> None:
     noted = set(re.findall(r'"(device\.[a-z_]+)"', registry_sources(project)))
+    commands = (project / "devices/commands/service.py").read_text("utf-8")
+    noted |= set(re.findall(r'actor, "(device\.[a-z_]+)"', commands))
     assert {"device.bound", "device.credential_rotated"} <= noted
     assert noted - {"device.viewed", "device.exported"} == set(words.CHANGE)
     assert noted <= set(ACTIONS)
