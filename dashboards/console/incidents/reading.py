@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from care.elders.model import ElderCard
 from care.elders.summary import elder_card
+from dashboards.console.elders.store import OpenIncident, open_incidents
 from dashboards.console.incidents import store, view
 from dashboards.console.incidents.moments import checklist, moments
 from dashboards.console.incidents.people import masked_card
@@ -20,7 +21,7 @@ from hotline.contacts import store as contacts
 from hotline.contacts.model import BODY, Purpose
 from hotline.dispatch.machine import FINAL as DISPATCH_OVER
 from hotline.incidents.api import audit_reading
-from hotline.incidents.model import Action, Incident
+from hotline.incidents.model import Action, Incident, Status
 from hotline.responders import service as responders
 from hotline.responders.model import Suggestion
 from kernel import audit
@@ -82,8 +83,17 @@ async def read_view(
         detail=alarm_detail(page.activations[-1].detail, tr) if page.activations else "",
         suggested=view.suggestions(found, tr),
         instruments=instruments,
+        others=await _others(tx, page),
         markers=await markers(tx, page, near(found), tr) if shown else (),
     )
+
+
+async def _others(tx: Tx, page: IncidentPage) -> tuple[OpenIncident, ...]:
+    elder_id = page.incident.elder_id
+    if elder_id is None or page.incident.status is Status.RESOLVED:
+        return ()
+    found = await open_incidents(tx, elder_id)
+    return tuple(one for one in found if one.id != page.incident.id)
 
 
 def near(found: list[Suggestion]) -> list[uuid.UUID]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from dashboards.console.elders.store import OpenIncident
 from dashboards.console.incidents.moments import Moment, Question
 from dashboards.console.incidents.people import handles, needs_all
 from dashboards.console.incidents.words import nearness, skill_words
@@ -89,7 +90,8 @@ class Instrument:
 @dataclass(frozen=True, slots=True)
 class IncidentView:
     """What the templates ask. `shown` is whether personal data is in plain text; `can` holds codes
-    of actions, `primary` the one that is next for this person ("" when somebody else has it).
+    of actions, `primary` the one that is next for this person ("" when somebody else has it);
+    `others` are further incidents of the same elder that are not resolved.
     """
 
     page: IncidentPage
@@ -110,6 +112,7 @@ class IncidentView:
     detail: str
     suggested: tuple[Suggested, ...] = ()
     instruments: tuple[Instrument, ...] = ()
+    others: tuple[OpenIncident, ...] = ()
     markers: tuple[Mapping[str, object], ...] = field(default_factory=tuple)
 
     @property

@@ -314,6 +314,12 @@ async def test_the_address_follows_also_when_the_queue_changes_under_the_link(
     await expect(page.locator("h1")).to_have_text("值班总览")
 
 
+async def test_who_walks_by_tab_goes_on_with_the_next_step(tab: Page) -> None:
+    await tab.focus("#act-acknowledge")
+    await tab.keyboard.press("Enter")
+    await expect(tab.locator("#act-dispatch")).to_be_focused()
+
+
 async def test_a_session_that_ends_leaves_what_is_typed_where_it_is(
     tab: Page, world: World, seat: Seat, fall: Incident
 ) -> None:
@@ -342,6 +348,34 @@ async def test_a_dialog_opens_by_the_space_bar_and_chooses_anew_each_time(
     await tab.keyboard.press("Escape")
     await tab.keyboard.press("d")
     await expect(choices.nth(0)).to_be_checked()
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["accepted", "refused"])
+async def test_an_answer_that_comes_late_does_not_land_on_another_incident(
+    lost: bool, tab: Page, web_site: Site, world: World, fall: Incident
+) -> None:
+    complaints = collect_complaints(tab)
+    other = await world.opened(await world.elder("王淑珍"), AlarmKind.SOS)
+    left = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await left.wait()
+        await route.continue_()
+
+    await tab.route(f"**{at(fall)}/acknowledge", late)
+    await tab.keyboard.press("a")
+    await tab.click(f"#queue-{other.id}")
+    await expect(tab.locator("h1")).to_have_text("王淑珍")
+    if lost:
+        await advance(world, fall, (await web_site.login("赵敏")).actor, "claim")
+    async with tab.expect_response("**/acknowledge"):
+        left.set()
+    if lost:
+        await expect(tab.locator("#notices")).to_contain_text("赵敏 已在 今天")
+    await expect(tab.locator(f"#queue-{fall.id}")).to_contain_text("已接警")
+    await expect(tab.locator("#incident-status [aria-current]")).to_have_text("待处置")
+    await expect(tab.locator("#incident-timeline")).not_to_contain_text("已接警")
+    assert [text for text in complaints if "409" not in text] == []
 
 
 async def test_duty_changes_without_leaving_the_page(tab: Page) -> None:

@@ -130,6 +130,16 @@ async def test_the_condition_that_is_over_and_the_repeats_are_said(
     assert "报警已恢复" in await seat.see(at(fall))
 
 
+async def test_what_else_the_same_elder_has_is_named(
+    site: Site, world: World, elder: Person, fall: Incident
+) -> None:
+    seat = await site.login()
+    assert "同一位老人另有" not in await seat.see(at(fall))
+    other = await world.opened(elder, AlarmKind.SOS)
+    assert "同一位老人另有： 求助 待处置" in await seat.see(at(fall))
+    assert f'href="{at(other)}"' in seat.html
+
+
 async def test_a_reading_that_rang_is_shown_with_its_limit(site: Site, world: World) -> None:
     seat = await site.login()
     alarm = await world.alarm(await world.elder(), AlarmKind.HEART_RATE_HIGH)

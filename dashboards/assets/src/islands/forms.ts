@@ -28,6 +28,8 @@ export function toast(kind: "info" | "good" | "warn" | "bad", title: string, tex
 }
 
 function noticePlace(element: HTMLElement): HTMLElement | null {
+  // Its page was left before the answer came: it is said in the corner.
+  if (!element.isConnected) return null;
   const inside = element.closest("form")?.querySelector<HTMLElement>("[data-notice]");
   const around = element.closest("[data-notice-scope]")?.querySelector<HTMLElement>("[data-notice]");
   return inside ?? around ?? document.querySelector<HTMLElement>("#page [data-notice]");
@@ -109,6 +111,11 @@ export function startForms(): void {
       if (!isQuiet(detail.elt)) showRefusal(detail);
     });
   }
+  // A form whose page was left meanwhile has nobody around it who hears; its target still has.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, isError, requestConfig } = (event as CustomEvent<Detail & { isError: boolean; requestConfig: Detail }>).detail;
+    if (isError && !requestConfig.elt.isConnected && !isQuiet(requestConfig.elt)) showRefusal({ xhr, elt: requestConfig.elt });
+  });
   document.addEventListener("click", (event) => {
     (event.target as Element).closest("[data-dismiss]")?.closest(".notice")?.remove();
   });

@@ -11,7 +11,13 @@
 //   <button data-preset="reason" data-preset-value="founded">   fills a form with common words
 
 type Swap = { shouldSwap: boolean; target: HTMLElement; fragment: DocumentFragment };
-type Answer = { elt: HTMLElement; successful: boolean; xhr: XMLHttpRequest };
+type Answer = { requestConfig: { elt: HTMLElement }; shouldSwap: boolean; xhr: XMLHttpRequest };
+
+/** An answer about an incident whose page was left meanwhile: its parts have the same ids. */
+function isOfAnother({ xhr }: Answer): boolean {
+  const id = /\/console\/incidents\/([0-9a-f-]{36})\//.exec(xhr.responseURL)?.[1];
+  return id !== undefined && id !== document.getElementById("incident")?.dataset["id"];
+}
 
 function isTouched(root: HTMLElement): boolean {
   return [...root.querySelectorAll<HTMLInputElement | HTMLTextAreaElement>("input, textarea")].some((field) => {
@@ -47,7 +53,11 @@ function clearNotice(form: HTMLFormElement): void {
 /** Before the parts are put in place: what was sent is no longer "being typed". */
 function onAccepted(event: Event): void {
   const detail = (event as CustomEvent<Answer>).detail;
-  const form = detail.elt.closest("form");
+  if (isOfAnother(detail)) {
+    detail.shouldSwap = false;
+    return;
+  }
+  const form = detail.requestConfig.elt.closest("form");
   if (!form || !isDone(detail)) return;
   if (form.hasAttribute("data-empties") || form.hasAttribute("data-closes-when-done")) form.reset();
   if (form.hasAttribute("data-closes-when-done")) form.closest("dialog")?.close();
@@ -71,11 +81,23 @@ function onClose(event: Event): void {
   if (dialog.id === "dispatch-dialog") dialog.querySelector("form")?.reset();
 }
 
+/** Whose button is gone with the step that it took goes on with the next one. */
+function keepFocus(target: HTMLElement): void {
+  if (!target.contains(document.activeElement)) return;
+  const id = target.id;
+  setTimeout(() => {
+    if (document.activeElement !== document.body) return;
+    document.getElementById(id)?.querySelector<HTMLElement>(".btn-primary, button, a")?.focus({ preventScroll: true });
+  });
+}
+
 export function startIncident(): void {
   document.addEventListener("close", onClose, { capture: true });
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const detail = (event as CustomEvent<Swap>).detail;
-    if (detail.target.closest("#incident") && !mayReplace(detail)) detail.shouldSwap = false;
+    if (!detail.target.closest("#incident")) return;
+    if (mayReplace(detail)) keepFocus(detail.target);
+    else detail.shouldSwap = false;
   });
   document.addEventListener("htmx:beforeSwap", onAccepted);
   document.addEventListener("click", (event) => {
