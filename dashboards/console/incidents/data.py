@@ -11,6 +11,7 @@ from dashboards.console.elders.vitals import chart_data
 from dashboards.console.incidents import reading
 from dashboards.console.incidents.frame import ROOT, Context, Now, Reader, Revealer, language
 from dashboards.console.incidents.people import needs_all
+from dashboards.console.incidents.view import possible
 from hotline.incidents.model import Action, Incident, Status
 from hotline.responders import service as responders
 from kernel.errors import NotFound
@@ -58,7 +59,7 @@ async def markers(incident_id: uuid.UUID, ctx: Context, actor: Reader, now: Now)
             return JSONResponse([], headers=_FRESH)
         await reading.note_reading(tx, page, actor, now, shown=True)
         others = []
-        if Action.DISPATCH in page.actions:
+        if Action.DISPATCH in possible(actor, page):
             others = reading.near(await responders.suggestions(tx, page.incident, now))
         found = await reading.markers(tx, page, others, language(actor))
     return JSONResponse(list(found), headers=_FRESH)

@@ -1,8 +1,10 @@
 """One incident: what stands on its page, for whom, and what of it is in the audit log."""
 
+import json
 import re
 import uuid
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -276,6 +278,12 @@ async def test_who_could_be_sent_stands_there_with_the_reasons(
     assert "急救" in text
     assert "不会搬抬" in text
     assert "没有位置，按驻点：同一区县" in text
+    # Who could go is on the map from the start; who has no position is not.
+    markers = (await seat.get(f"{at(fall)}/markers")).json()
+    assert [one["label"] for one in markers] == ["住处", "斯琴"]
+    drawn = re.search(r'data-markers="([^"]*)"', seat.html)
+    assert drawn
+    assert json.loads(unescape(drawn[1])) == markers
     dispatched, _, _ = await world.sent(
         await advance(world, fall, seat.actor, "claim"), near, seat.actor
     )
