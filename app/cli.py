@@ -150,6 +150,9 @@ def decode(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="A file with the payload of an MQTT message")
     ] = None,
+    characteristic: Annotated[
+        str, typer.Option(help="Codec gatt: what --hex is a value of, such as 2A35")
+    ] = "",
     profile: Annotated[
         str | None, typer.Option(help="A model, whose states then become alarms")
     ] = None,
@@ -157,7 +160,11 @@ def decode(
     """Print what a frame says as JSON; exit code 2 and a sentence when it cannot be decoded."""
     decoding = importlib.import_module("app.decoding")
     frame = decoding.frame_of(
-        hex_text=hex_text, text=text, topic=topic, json_file=json_file, now=utcnow()
+        hex_text=hex_text,
+        text=text,
+        topic=topic or characteristic,
+        json_file=json_file,
+        now=utcnow(),
     )
     decoded = decoding.decode(decoding.codec_named(codec), frame, profile)
     for warning in decoded.warnings:

@@ -1,4 +1,4 @@
-"""Reading numbers out of binary frames, big-endian, and check values. Shared by binary codecs."""
+"""Reading numbers out of binary frames and check values. Shared by binary codecs."""
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import reduce
@@ -33,12 +33,20 @@ class Reader:
         return self.take(self.left)
 
     def uint(self, count: int) -> int:
-        """An unsigned number of `count` bytes."""
+        """An unsigned number of `count` bytes, the highest first."""
         return int.from_bytes(self.take(count), "big")
 
+    def uint_le(self, count: int) -> int:
+        """An unsigned number of `count` bytes, the lowest first."""
+        return int.from_bytes(self.take(count), "little")
+
     def sint(self, count: int) -> int:
-        """A signed number of `count` bytes, two's complement."""
+        """A signed number of `count` bytes, the highest first, two's complement."""
         return int.from_bytes(self.take(count), "big", signed=True)
+
+    def sint_le(self, count: int) -> int:
+        """A signed number of `count` bytes, the lowest first, two's complement."""
+        return int.from_bytes(self.take(count), "little", signed=True)
 
     def digits(self, count: int) -> str:
         """`count` bytes of packed decimal digits (BCD). Reason: bad_field."""
@@ -50,11 +58,15 @@ class Reader:
 
 def moment(parts: list[int], zone: tzinfo) -> datetime | None:
     """Year of the century, month, day, hour, minute, second as UTC; None if there is none such."""
-    year, month, day, hour, minute, second = parts
+    return local_moment(2000 + parts[0], parts[1:], zone)
+
+
+def local_moment(year: int, parts: list[int], zone: tzinfo) -> datetime | None:
+    """Year, then month, day, hour, minute, second as UTC; None if there is none such."""
+    month, day, hour, minute, second = parts
     try:
-        local = datetime(2000 + year, month, day, hour, minute, second, tzinfo=zone)
-        return local.astimezone(UTC)
-    except ValueError:
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
 
 

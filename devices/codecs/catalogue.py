@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from devices.codecs import (
     chirpstack,
+    gatt,
     gt06,
     iw_trv,
     jt808,
@@ -33,6 +34,7 @@ _MODULES = (
     chirpstack,
     tts,
     theengs,
+    gatt,
     scaip,
 )
 CODECS: Mapping[str, Codec] = MappingProxyType(
