@@ -23,21 +23,31 @@ class Buckets:
         self._size = size
         self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
 
-    def wait(self, sender: Hashable, at: float) -> float:
-        """Seconds that a sender has to wait at a moment (monotonic, s) before it may ask."""
+    def wait(self, sender: Hashable, at: float, cost: float = 1.0) -> float:
+        """Seconds that a sender has to wait at a moment (monotonic, s) before it may ask.
+
+        What costs more than the burst may be asked for when the bucket is full.
+        """
         bucket = self._buckets.get(sender)
         if bucket is None:
             return 0.0
+        cost = min(cost, self._burst)
         left = min(self._burst, bucket.left + (at - bucket.at) * self._rate)
-        return 0.0 if left >= 1 else (1 - left) / self._rate
+        return 0.0 if left >= cost else (cost - left) / self._rate
 
-    def take(self, sender: Hashable, at: float) -> None:
+    def take(self, sender: Hashable, at: float, cost: float = 1.0) -> None:
         """Count one request, whether there was room for it or not."""
         bucket = self._buckets.pop(sender, None) or _Bucket(self._burst, at)
         left = min(self._burst, bucket.left + max(0.0, at - bucket.at) * self._rate)
-        self._buckets[sender] = _Bucket(max(0.0, left - 1), at)
+        self._buckets[sender] = _Bucket(max(0.0, left - cost), at)
         if len(self._buckets) > self._size:
             self._buckets.popitem(last=False)
+
+    def give_back(self, sender: Hashable, cost: float = 1.0) -> None:
+        """Undo a `take` that turned out not to be needed."""
+        bucket = self._buckets.get(sender)
+        if bucket is not None:
+            bucket.left = min(self._burst, bucket.left + cost)
 
 
 class Recent:

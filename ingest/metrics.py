@@ -12,6 +12,11 @@ ALARMS = Counter(
     "silverline_ingest_alarms_total", "Alarms stored", ["kind", "source", "suppressed"]
 )
 DEAD_LETTERS = Counter("silverline_ingest_dead_letters_total", "Frames kept aside", ["reason"])
+NOT_KEPT = Counter(
+    "silverline_ingest_dead_letters_not_kept_total",
+    "Useless frames beyond what a sender's allowance keeps",
+    ["transport", "codec"],
+)
 DATABASE_UP = Gauge("silverline_ingest_database_up", "1 while the database answers")
 BROKER_UP = Gauge("silverline_ingest_broker_up", "1 while the lane is connected", ["lane"])
 QUEUE = Gauge("silverline_ingest_queue_depth", "Frames received and not yet committed", ["lane"])

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from ingest import metrics, store
+from ingest.deadletters import service as deadletters
 from ingest.downlink import CommandRelay
 from ingest.lanes import AlarmDesk, BulkWriter, Lane
 from ingest.persisting import is_transient
@@ -31,6 +32,7 @@ __all__ = ["IngestRunner", "IngestSettings"]
 
 log = structlog.get_logger(__name__)
 _LISTENING_SECONDS = 5.0
+_NOT_KEPT_SECONDS = 30.0
 _GAP = timedelta(seconds=30)
 _LATEST_LOST = timedelta(minutes=10)
 
@@ -56,7 +58,7 @@ class IngestRunner:
             Subscription(settings, self.lanes["express"], express_filters()),
         ]
         self.tcp = {
-            codec: TcpListener(settings, codec, port, self.lanes["tcp"])
+            codec: TcpListener(settings, codec, port, self.lanes["tcp"], self.registry)
             for codec, port in (("setracker", settings.tcp_port), *settings.tcp_extra)
             if port >= 0
         }
@@ -81,6 +83,7 @@ class IngestRunner:
                 *([group.create_task(self.relay.listen())] if self.tcp else []),
                 group.create_task(self._regularly(_LISTENING_SECONDS, self._note_listening)),
                 group.create_task(self._regularly(self._settings.latest_seconds, self._latest)),
+                group.create_task(self._regularly(_NOT_KEPT_SECONDS, self._note_not_kept)),
                 *(group.create_task(lane.run()) for lane in self.lanes.values()),
             ]
             await self._mend_latest()
@@ -97,7 +100,7 @@ class IngestRunner:
                 await subscription.close()
             for task in (*readers, *writers):
                 task.cancel()
-        await self._last_latest()
+        await self._last_notes()
 
     async def ready(self) -> str | None:
         """None when everything is up, else a sentence that says what is missing."""
@@ -131,11 +134,17 @@ class IngestRunner:
         if len(self.pipeline.latest):
             await self.pipeline.latest.flush(self._db)
 
-    async def _last_latest(self) -> None:
+    async def _last_notes(self) -> None:
         try:
             await self._latest()
+            await self._note_not_kept()
         except TRANSIENT_ERRORS:
             log.warning("ingest.latest_not_written")
+
+    async def _note_not_kept(self) -> None:
+        """Say how much of what nobody can use was not even kept, a row for each sender."""
+        for listener in self._listeners:
+            await deadletters.note_not_kept(self._db, listener.allowance, utcnow())
 
     async def _mend_latest(self) -> None:
         """What a process that was killed had not written yet."""

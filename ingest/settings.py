@@ -20,6 +20,10 @@ class IngestSettings:
     of -1 does not listen, 0 is any free one. A connection ends after `tcp_idle_seconds` of silence
     or `tcp_bad_frames` useless frames in a row.
 
+    Of what cannot be used, `letters_per_address` is kept for each stranger's address and
+    `letters_in_all` for all strangers of a listener, `letters_per_device` for each device of the
+    registry; in KiB, at least one for each frame, and as much again within six hours.
+
     `scaip_port` is for social alarm controllers (SIP over UDP and TCP); -1 and 0 as above.
     """
 
@@ -41,6 +45,9 @@ class IngestSettings:
     tcp_connections: int = 20_000
     tcp_connections_per_address: int = 2_000
     tcp_bad_frames: int = 20
+    letters_per_address: int = 100
+    letters_in_all: int = 2_000
+    letters_per_device: int = 200
     scaip_host: str = "127.0.0.1"
     scaip_port: int = -1
     flush_ms: int = 200

@@ -4,13 +4,17 @@ import uuid
 from dataclasses import replace
 from datetime import datetime
 
+import structlog
+
 from ingest.deadletters import store
+from ingest.deadletters.allowance import Allowance
 from ingest.deadletters.model import DeadLetter, Filters, Page, ReasonCount
 from kernel import audit, outbox
 from kernel.auth.model import Actor
-from kernel.db import Tx
+from kernel.db import TRANSIENT_ERRORS, Database, Tx
 from kernel.errors import Conflict, Invalid, NotFound
 
+log = structlog.get_logger(__name__)
 REPLAY_TOPIC = "ingest.replay_dead_letter"
 """Outbox topic: a worker takes the frame through the pipeline (`ingest/deadletters/replay.py`)."""
 MOST_AT_ONCE = 1000
@@ -26,11 +30,6 @@ async def find(tx: Tx, filters: Filters, page: int = 1, *, per_page: int = 50) -
 async def by_reason(tx: Tx, scope: str = "") -> list[ReasonCount]:
     """Return how many open dead letters each reason has within a division prefix."""
     return await store.reasons(tx, scope)
-
-
-async def count_open(tx: Tx) -> int:
-    """Return how many dead letters wait for somebody."""
-    return await store.count(tx, Filters())
 
 
 async def get(tx: Tx, letter_id: uuid.UUID) -> DeadLetter:
@@ -112,6 +111,28 @@ async def discard(
     letter = await _open(tx, letter_id, actor)
     await store.mark_discarded(tx, letter_id, actor.user_id, note, now)
     await _audit(tx, "dead_letter.discarded", letter, actor, now)
+
+
+async def note_not_kept(db: Database, allowance: Allowance, now: datetime) -> None:
+    """Note what a listener has only counted since the last time: a row for each sender.
+
+    Raises what the database raises when it is away; the counts then wait for the next time.
+    """
+    counts = allowance.take_counts()
+    if not counts:
+        return
+    frames = sum(each.frames for each in counts)
+    log.warning("ingest.dead_letters_not_kept", frames=frames, senders=len(counts))
+    try:
+        async with db.transaction() as tx:
+            for draft, each in sorted(
+                ((allowance.draft(each, now), each) for each in counts),
+                key=lambda pair: pair[0].fingerprint,
+            ):
+                await store.note_not_kept(tx, draft, each.frames, each.size)
+    except TRANSIENT_ERRORS:
+        allowance.put_back(counts)
+        raise
 
 
 async def _open(tx: Tx, letter_id: uuid.UUID, actor: Actor) -> DeadLetter:

@@ -10,6 +10,7 @@ from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples, fetch_val
 from kernel.ids import new_id
 
 SAME_WITHIN = timedelta(hours=1)
+_MAX_INT = 2**31 - 1
 
 _SELECT: LiteralString = (
     "SELECT id, received_at, last_at, transport, codec, topic, address, payload, payload_size,"
@@ -55,7 +56,13 @@ async def keep(tx: Tx, drafts: Sequence[Draft]) -> None:
     for fingerprint in sorted(counted):
         draft, count = counted[fingerprint]
         if not await _count_again(tx, fingerprint, draft, count):
-            await _insert(tx, fingerprint, draft, count)
+            await _insert(tx, fingerprint, draft, count, len(draft.payload))
+
+
+async def note_not_kept(tx: Tx, draft: Draft, frames: int, size: int) -> None:
+    """Note frames, and bytes in them, that were not kept: one row for each sender and hour."""
+    if not await _count_again(tx, draft.fingerprint, draft, frames):
+        await _insert(tx, draft.fingerprint, draft, frames, min(size, _MAX_INT))
 
 
 async def _count_again(tx: Tx, fingerprint: uuid.UUID, draft: Draft, count: int) -> bool:
@@ -79,7 +86,9 @@ async def _count_again(tx: Tx, fingerprint: uuid.UUID, draft: Draft, count: int)
     return updated > 0
 
 
-async def _insert(tx: Tx, fingerprint: uuid.UUID, draft: Draft, count: int) -> None:
+async def _insert(
+    tx: Tx, fingerprint: uuid.UUID, draft: Draft, count: int, payload_size: int
+) -> None:
     kept = draft.storable()
     await execute(
         tx,
@@ -88,7 +97,7 @@ async def _insert(tx: Tx, fingerprint: uuid.UUID, draft: Draft, count: int) -> N
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             new_id(), kept.received_at, kept.received_at, fingerprint, kept.transport, kept.codec,
-            kept.topic, kept.address, kept.payload, len(draft.payload), kept.reason, kept.detail,
+            kept.topic, kept.address, kept.payload, payload_size, kept.reason, kept.detail,
             count,
         ),
     )  # fmt: skip

@@ -16,9 +16,9 @@ import structlog
 
 from devices.codecs import CODECS
 from devices.messages import CodecError, Decoded, Frame
-from devices.registry.model import Address
+from devices.registry.model import Address, DeviceState
+from ingest.deadletters.allowance import Allowance, stranger
 from ingest.lanes import Lane
-from ingest.limits import Buckets
 from ingest.registry_cache import RegistryCache
 from ingest.repeats import arrival_of
 from ingest.settings import IngestSettings
@@ -62,8 +62,14 @@ class ScaipListener:
         self._registry = registry
         self._codec = CODECS["scaip"]
         self._limits = Limits(settings.tcp_connections, settings.tcp_connections_per_address)
-        # What is kept aside for each address: anybody can send us nonsense.
-        self._useless = Buckets(rate=0.1, burst=settings.tcp_bad_frames)
+        # What is kept aside: anybody can send us nonsense.
+        self.allowance = Allowance(
+            "sip",
+            self._codec.name,
+            per_address=settings.tcp_bad_frames,
+            in_all=settings.letters_in_all,
+            per_device=settings.letters_per_device,
+        )
         self._answers: OrderedDict[tuple[object, ...], tuple[float, bytes | None]] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -227,29 +233,34 @@ class ScaipListener:
         return (503, (("Retry-After", "5"),)) if self._lane.full else None
 
     async def _message(self, head: SipHead, body: bytes, source: Place) -> bytes:
-        if self._useless.wait(source[0], monotonic()) and not await self._known(body):
+        sender = stranger(source[0])
+        charged = self.allowance.claim(sender, len(body))
+        if not charged and not await self._known(body):
+            self.allowance.refuse(sender, len(body))
             return response(head, 404, source)
         work = await self._store(body)
+        if charged and not work.letters:
+            self.allowance.give_back(sender, len(body))
         if work.decoded is not None and work.parts:
             kind = ("Content-Type", CONTENT_TYPE)
             return response(head, 200, source, body=work.decoded.replies[0], extra=(kind,))
-        self._useless.take(source[0], monotonic())
         reasons = {letter.reason for letter in work.letters}
         if "processing_failed" in reasons:
             return response(head, 500, source)
         return response(head, 400 if work.decoded is None else 404, source)
 
     async def _known(self, body: bytes) -> bool:
-        """Whether a request comes from a controller of ours, asked before it is kept aside."""
+        """Whether a request comes from a controller in use, asked before it is kept aside."""
         try:
             decoded: Decoded = self._codec.decode(Frame(body))
             address = Address(self._codec.name, decoded.device)
-            return bool(await self._registry.devices({address}))
+            found = await self._registry.devices({address})
         except CodecError:
             return False
         except TRANSIENT_ERRORS:
             # In doubt it is stored as soon as that is possible.
             return True
+        return any(device.state is not DeviceState.RETIRED for device in found.values())
 
     async def _store(self, body: bytes) -> Work:
         """Give a request to the lane and wait until everything in it is committed."""

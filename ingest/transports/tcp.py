@@ -3,7 +3,7 @@
 A watch sends the next frame when it likes, so the frames of a connection are taken one after the
 other: decoded, stored, and only after the commit answered. What has no answer is repeated by the
 watch. Nobody logs in here; therefore a frame must come from a device that the registry knows under
-this codec, and a sender of nonsense is cut off.
+this codec, a sender of nonsense is cut off, and only so much of it is kept (`Allowance`).
 """
 
 import asyncio
@@ -15,12 +15,16 @@ import structlog
 
 from devices.codecs import CODECS
 from devices.messages import Codec, CodecError, Decoded, Frame
+from devices.registry.model import Address, DeviceState
 from ingest import metrics
+from ingest.deadletters.allowance import Allowance, Sender, stranger
 from ingest.identity import Arrival
 from ingest.lanes import Lane
+from ingest.registry_cache import RegistryCache
 from ingest.settings import IngestSettings
 from ingest.work import Delivery, Work
 from kernel.clock import utcnow
+from kernel.db import TRANSIENT_ERRORS
 
 log = structlog.get_logger(__name__)
 _READ = 16 * 1024
@@ -28,14 +32,23 @@ _READ = 16 * 1024
 
 @dataclass(slots=True)
 class _Peer:
-    """One connection: who it is once a frame has said so, and what is not a whole frame yet."""
+    """One connection: who it is once a frame has said so, and what is not a whole frame yet.
+
+    `known` once something that `device` said was stored: then the registry has it.
+    """
 
     writer: asyncio.StreamWriter
     address: str
     device: str = ""
+    known: bool = False
     frame: bytes = b""
     buffer: bytes = b""
     bad_in_a_row: int = 0
+
+    @property
+    def sender(self) -> Sender:
+        """Who is charged for what of it cannot be used."""
+        return Sender(self.device, known=True) if self.known else stranger(self.address)
 
 
 @dataclass(slots=True)
@@ -65,7 +78,14 @@ class Limits:
 class TcpListener:
     """Listens for devices of one codec. Raises ValueError for one that has no byte stream."""
 
-    def __init__(self, settings: IngestSettings, codec_name: str, port: int, lane: Lane) -> None:
+    def __init__(
+        self,
+        settings: IngestSettings,
+        codec_name: str,
+        port: int,
+        lane: Lane,
+        registry: RegistryCache,
+    ) -> None:
         codec = CODECS[codec_name]
         if codec.split is None:
             raise ValueError(f"codec {codec.name} does not cut a byte stream into frames")
@@ -74,6 +94,14 @@ class TcpListener:
         self._settings = settings
         self._wanted_port = port
         self._lane = lane
+        self._registry = registry
+        self.allowance = Allowance(
+            "tcp",
+            codec.name,
+            per_address=settings.letters_per_address,
+            in_all=settings.letters_in_all,
+            per_device=settings.letters_per_device,
+        )
         self._limits = Limits(settings.tcp_connections, settings.tcp_connections_per_address)
         self._peers: dict[asyncio.Task[None], _Peer] = {}
         self._server: asyncio.Server | None = None
@@ -172,13 +200,14 @@ class TcpListener:
 
     async def _take(self, peer: _Peer, payload: bytes) -> bool:
         """Store one frame and answer it; False when the sender has sent too much nonsense."""
-        work = await self._store(payload, peer)
-        decoded = work.decoded
-        if decoded is None or (not work.parts and _is_noise(work, decoded)):
+        work = await self._within_allowance(payload, peer)
+        decoded = work.decoded if work else None
+        if work is None or decoded is None or (not work.parts and _is_noise(work, decoded)):
             peer.bad_in_a_row += 1
             return peer.bad_in_a_row < self._settings.tcp_bad_frames
         peer.bad_in_a_row = 0
         if decoded.device:
+            peer.known = bool(work.parts) or (peer.known and peer.device == decoded.device)
             peer.device, peer.frame = decoded.device, payload
         for reply in decoded.replies:
             peer.writer.write(reply)
@@ -192,8 +221,49 @@ class TcpListener:
         def refuse(_: Frame) -> Decoded:
             raise error
 
+        if not self.allowance.claim(peer.sender, len(payload)):
+            self.allowance.refuse(peer.sender, len(payload))
+            return
         codec = Codec(self._codec.name, self._codec.title, refuse)
         await self._store(payload, peer, codec)
+
+    async def _within_allowance(self, payload: bytes, peer: _Peer) -> Work | None:
+        """Store a frame; None when it is of no use and its sender's allowance is used up.
+
+        What it would cost is taken before, for many connections of one sender can be under way.
+        """
+        sender: Sender | None = peer.sender
+        if not self.allowance.claim(peer.sender, len(payload)):
+            sender = await self._behind(payload, peer)
+            if sender is not None and not self.allowance.claim(sender, len(payload)):
+                self.allowance.refuse(sender, len(payload))
+                return None
+        work = await self._store(payload, peer)
+        if sender is not None and not work.letters:
+            self.allowance.give_back(sender, len(payload))
+        return work
+
+    async def _behind(self, payload: bytes, peer: _Peer) -> Sender | None:
+        """Who is charged for a frame whose first sender has nothing left; None when it is usable.
+
+        A device of the registry has an allowance of its own, however many strangers stand behind
+        the same address: a mobile operator's watches share one.
+        """
+        try:
+            decoded = self._codec.decode(Frame(payload, device=peer.device))
+            wanted = {Address(self._codec.name, each.device) for each in decoded.messages}
+            found = await self._registry.devices(wanted)
+        except CodecError:
+            return peer.sender
+        except TRANSIENT_ERRORS:
+            # In doubt it is stored, as soon as that is possible; the lane bounds how many they are.
+            return None
+        retired = any(device.state is DeviceState.RETIRED for device in found.values())
+        if len(found) == len(wanted) and not retired and not decoded.rejects:
+            return None
+        if not found:
+            return peer.sender
+        return Sender(min(address.address for address in found), known=True)
 
     async def _store(self, payload: bytes, peer: _Peer, codec: Codec | None = None) -> Work:
         """Give a frame to the lane and wait until everything in it is committed."""

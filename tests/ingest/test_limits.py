@@ -33,3 +33,21 @@ def test_memory_is_bounded() -> None:
         buckets.take(sender, 1.0)
     assert buckets.wait("a", 1.0) == 0
     assert buckets.wait("d", 1.0) > 0
+
+
+def test_a_request_may_cost_more_and_be_given_back() -> None:
+    buckets = Buckets(rate=1, burst=10)
+    buckets.take("a", 1.0, cost=8)
+    assert buckets.wait("a", 1.0, cost=5) == 3
+    buckets.give_back("a", 8)
+    assert buckets.wait("a", 1.0, cost=10) == 0
+    buckets.give_back("a", 8)
+    buckets.take("a", 1.0, cost=10)
+    assert buckets.wait("a", 1.0) == 1
+
+
+def test_what_costs_more_than_the_burst_needs_a_full_bucket() -> None:
+    buckets = Buckets(rate=1, burst=10)
+    assert buckets.wait("a", 1.0, cost=64) == 0
+    buckets.take("a", 1.0, cost=64)
+    assert buckets.wait("a", 1.0, cost=64) == 10
