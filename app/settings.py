@@ -47,6 +47,8 @@ class MqttSection(_Section):
     tls: bool = False
     ca_file: str = ""
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    keepalive: int = Field(default=30, ge=2, le=3600)
+    """Seconds after which a silent connection to the broker is taken for dead, at most twice."""
     client_id: str = ""
     """Name of this ingest's session on the broker; with a share group each needs one of its own."""
     share_group: str = ""

@@ -48,6 +48,7 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         mqtt_ca_file=settings.mqtt.ca_file,
         mqtt_share_group=settings.mqtt.share_group,
         mqtt_protocol=settings.mqtt.protocol,
+        mqtt_keepalive_seconds=settings.mqtt.keepalive,
         client_id=settings.mqtt.client_id,
         tcp_host=settings.watch.host,
         tcp_port=setracker,

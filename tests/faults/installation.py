@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,7 +36,12 @@ async def until(
 
 
 class MosquittoStack(Stack):
-    """The stack with mosquitto for a broker: MQTT 5, sessions on disk."""
+    """The stack with mosquitto for a broker: MQTT 5, sessions on disk.
+
+    `addresses` are those of this machine that it listens on beside loopback from its next start on.
+    """
+
+    addresses: tuple[str, ...] = ()
 
     def environment(self, health_port: int) -> dict[str, str]:
         return super().environment(health_port) | {"SILVERLINE_MQTT__PROTOCOL": "5"}
@@ -44,7 +49,10 @@ class MosquittoStack(Stack):
     def command(self, name: str) -> list[str]:
         if name != "broker":
             return super().command(name)
-        return mosquitto_command(self.data_dir / "mosquitto", self.mqtt_port, every_change=True)
+        folder = self.data_dir / "mosquitto"
+        return mosquitto_command(
+            folder, self.mqtt_port, every_change=True, addresses=self.addresses
+        )
 
 
 class Installation:
@@ -142,10 +150,15 @@ class Installation:
         return await metric(self.stack.children[name].health_port, sample)
 
     @asynccontextmanager
-    async def another(self, name: str, port: int, **settings: str) -> AsyncIterator[int]:
-        """A further process beside the supervisor's; yields its process id."""
+    async def another(
+        self, name: str, port: int, prefix: Sequence[str] = (), **settings: str
+    ) -> AsyncIterator[int]:
+        """A further process beside the supervisor's; yields its process id.
+
+        `prefix` is the command that runs it, for example in a network of its own.
+        """
         environment = self.stack.environment(port) | {"SILVERLINE_WATCH__PORT": "0"} | settings
-        process = spawn(self.stack.command(name), env=environment)
+        process = spawn([*prefix, *self.stack.command(name)], env=environment)
         try:
             yield process.pid
         finally:
@@ -191,17 +204,17 @@ def _children(parent: int) -> list[int]:
 
 
 async def value(conn: Tx, query: str, *values: object) -> int:
-    return int(await fetch_value(conn, query, values) or 0)  # type: ignore[arg-type]
+    return int(await fetch_value(conn, query, values) or 0)
 
 
-async def readiness(port: int) -> str:
+async def readiness(port: int, host: str = "127.0.0.1") -> str:
     """What the process with this health port says of itself; "" when it does not answer."""
-    return await _get(f"http://127.0.0.1:{port}/readyz")
+    return await _get(f"http://{host}:{port}/readyz")
 
 
-async def metric(port: int, sample: str) -> float | None:
+async def metric(port: int, sample: str, host: str = "127.0.0.1") -> float | None:
     """A sample of the metrics served on a port, for example `x_total{lane="bulk"}`."""
-    for line in (await _get(f"http://127.0.0.1:{port}/metrics")).splitlines():
+    for line in (await _get(f"http://{host}:{port}/metrics")).splitlines():
         name, _, number = line.rpartition(" ")
         if name == sample:
             return float(number)

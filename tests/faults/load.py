@@ -34,15 +34,20 @@ class Sent:
 class Load:
     """Devices that publish until `finish`."""
 
-    def __init__(self, installation: Installation, scenario: str, rate: float, number: int) -> None:
+    def __init__(
+        self, installation: Installation, scenario: str, rate: float, number: int, watches: bool
+    ) -> None:
         folder = installation.stack.data_dir
+        devices = folder / "devices.json"
+        if not watches:
+            devices = _without_watches(devices)
         self._report = folder / f"report-{number}.json"
         self._alarms = folder / f"alarms-{number}.jsonl"
         self._log = folder / f"simulator-{number}.log"
         stack = installation.stack
         self._command = [
             sys.executable, str(FIRMWARE_SIM), "--scenario", scenario, "--rate", str(rate),
-            "--credentials", str(folder / "devices.json"), "--seed", str(number),
+            "--credentials", str(devices), "--seed", str(number),
             "--broker", f"127.0.0.1:{stack.mqtt_port}", "--tcp", f"127.0.0.1:{stack.watch_port}",
             "--report", str(self._report), "--alarm-log", str(self._alarms),
             "--mqtt", "5" if installation.broker == "mosquitto" else "4",
@@ -96,6 +101,14 @@ class Load:
             alarms=self.alarms(),
             report=report,
         )
+
+
+def _without_watches(devices: Path) -> Path:
+    """A list with those devices only that speak MQTT."""
+    listed = json.loads(devices.read_text("utf-8"))
+    chosen = devices.with_name("devices-mqtt.json")
+    chosen.write_text(json.dumps([one for one in listed if one["type"] != "setracker"]), "utf-8")
+    return chosen
 
 
 def scenario(name: str) -> str:

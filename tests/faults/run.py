@@ -91,12 +91,17 @@ class Run:
 
 @asynccontextmanager
 async def loaded(
-    name: str, installation: Installation, wanted: str = "short-rescue", rate: float = 1.0
+    name: str,
+    installation: Installation,
+    wanted: str = "short-rescue",
+    rate: float = 1.0,
+    *,
+    watches: bool = True,
 ) -> AsyncIterator[Run]:
-    """Devices publish while the body runs; there are no operators yet."""
+    """Devices publish while the body runs, those on TCP too (`watches`); no operators yet."""
     before = await books.stored(installation.db)
     since = utcnow()
-    load = Load(installation, scenario(wanted), rate, len(LINES) + 1)
+    load = Load(installation, scenario(wanted), rate, len(LINES) + 1, watches)
     load.start()
     try:
         yield Run(name, installation, load, before, since)
@@ -114,8 +119,16 @@ async def seated(installation: Installation) -> AsyncIterator[list[ScriptedOpera
 
 @asynccontextmanager
 async def running(
-    name: str, installation: Installation, wanted: str = "short-rescue", rate: float = 1.0
+    name: str,
+    installation: Installation,
+    wanted: str = "short-rescue",
+    rate: float = 1.0,
+    *,
+    watches: bool = True,
 ) -> AsyncIterator[Run]:
     """Operators at their seats, devices publishing."""
-    async with seated(installation), loaded(name, installation, wanted, rate) as run:
+    async with (
+        seated(installation),
+        loaded(name, installation, wanted, rate, watches=watches) as run,
+    ):
         yield run

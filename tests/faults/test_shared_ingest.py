@@ -20,8 +20,11 @@ TAKEN = "silverline_ingest_messages_total"
 
 
 @asynccontextmanager
-async def without_own_ingest(installation: Installation) -> AsyncIterator[None]:
-    """The supervisor's ingest, which shares with nobody, is away; afterwards it is back."""
+async def without_own_ingest(installation: Installation, *others: str) -> AsyncIterator[None]:
+    """The supervisor's ingest, which shares with nobody, is away; afterwards it is back.
+
+    `others` are the names of those that take its place.
+    """
     await installation.unwatch()
     ingest = installation.stack.children["ingest"].process
     ingest.terminate()
@@ -30,7 +33,7 @@ async def without_own_ingest(installation: Installation) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await forget_sessions(installation, "one", "two")
+        await forget_sessions(installation, *others)
         installation.watch()
         await installation.ready("ingest")
 
@@ -72,7 +75,7 @@ async def test_one_of_two_that_share_is_killed_and_nothing_is_lost_or_doubled(
         return min(taken) > 0
 
     async with (
-        without_own_ingest(installation),
+        without_own_ingest(installation, "one", "two"),
         installation.another("ingest", ports[0], **one),
         installation.another("ingest", ports[1], **two) as pid,
     ):

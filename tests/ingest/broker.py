@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def mosquitto_command(folder: Path, port: int, *, every_change: bool = False) -> list[str]:
+def mosquitto_command(
+    folder: Path, port: int, *, every_change: bool = False, addresses: Sequence[str] = ()
+) -> list[str]:
     """How to start a mosquitto whose sessions and messages lie in `folder`.
 
     They are saved every second or, with `every_change`, as soon as there is something to save.
+    It listens on loopback and on the further `addresses` of this machine.
     """
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
@@ -32,8 +36,8 @@ def mosquitto_command(folder: Path, port: int, *, every_change: bool = False) ->
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "mosquitto.conf"
     configuration.write_text(
-        f"listener {port} 127.0.0.1\n"
-        "allow_anonymous true\n"
+        "".join(f"listener {port} {address}\n" for address in ("127.0.0.1", *addresses))
+        + "allow_anonymous true\n"
         "persistence true\n"
         f"persistence_location {folder}/\n"
         "max_queued_messages 0\n"

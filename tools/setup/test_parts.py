@@ -31,6 +31,11 @@ def _has_debootstrap() -> bool:
     return os.geteuid() != 0 or bool(shutil.which("debootstrap"))
 
 
+def _has_iproute2() -> bool:
+    # Only root can make a network.
+    return os.geteuid() != 0 or bool(shutil.which("ip"))
+
+
 def _has_setpriv() -> bool:
     return os.geteuid() != 0 or bool(shutil.which("setpriv"))
 
@@ -49,6 +54,7 @@ PARTS = (
     Part("fonts-noto-cjk", "Chinese letters on the screenshots", _has_fonts),
     Part("mosquitto", "ingest against a real MQTT broker", _has_mosquitto),
     Part("debootstrap", "the TimescaleDB lab", _has_debootstrap),
+    Part("iproute2", "cutting the network between ingest and broker", _has_iproute2),
     Part("util-linux", "running PostgreSQL without root's rights", _has_setpriv),
 )
 
