@@ -28,10 +28,11 @@ from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 from kernel.auth.model import Actor
-from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples, fetch_value
+from kernel.db import Database, Tx, execute, fetch_all, fetch_one, fetch_tuples, fetch_value
 
 GENESIS = bytes(32)
 BATCH = 2000
+EXPORTED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,20 +330,24 @@ async def search(tx: Tx, filters: AuditFilters, page: int = 1, *, per_page: int 
     return AuditPage(entries, total or 0)
 
 
-async def export(tx: Tx, filters: AuditFilters) -> AsyncIterator[AuditEntry]:
-    """Yield every entry found, newest first, a batch at a time."""
+async def export(db: Database, filters: AuditFilters) -> AsyncIterator[list[AuditEntry]]:
+    """Yield every entry found, newest first, in batches of EXPORTED at most.
+
+    Between two batches no connection is held: whoever reads them may be slow.
+    """
     params = _params(filters)
     below: int | None = None
     while True:
-        batch = await fetch_all(
-            tx,
-            AuditEntry,
-            _SELECT + _WHERE + _BELOW,
-            params | {"below": below, "limit": BATCH},
-        )
-        for entry in batch:
-            yield entry
-        if len(batch) < BATCH:
+        async with db.connection() as conn:
+            batch = await fetch_all(
+                conn,
+                AuditEntry,
+                _SELECT + _WHERE + _BELOW,
+                params | {"below": below, "limit": EXPORTED},
+            )
+        if batch:
+            yield batch
+        if len(batch) < EXPORTED:
             return
         below = batch[-1].seq
 

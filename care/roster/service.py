@@ -1,5 +1,9 @@
 """Finding elders within one's own division, and exporting the list."""
 
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from care.elders.service import SUBJECT, require
@@ -9,9 +13,10 @@ from care.roster.rules import Wanted, read_query
 from kernel import audit
 from kernel.auth.model import Actor, Permission
 from kernel.crypto import FieldCipher
-from kernel.db import Tx
+from kernel.db import Database, Tx
 
 EXPORT_LIMIT = 20_000
+EXPORT_AT_ONCE = 500
 
 
 async def search(
@@ -37,32 +42,46 @@ async def find(
     return await search(tx, cipher, actor, Filters(query=query), Order(limit=limit), now)
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Whose rows somebody takes away, in order, and whether with whole telephone numbers."""
+
+    elders: tuple[uuid.UUID, ...]
+    whole_phones: bool
+    scope: str
+
+
 async def export(
     tx: Tx, cipher: FieldCipher, actor: Actor, filters: Filters, order: Order, now: datetime
-) -> list[RosterRow]:
-    """Return every row of the list, numbers whole for who may reveal them; audited.
+) -> Export:
+    """Return what is taken away, numbers whole for who may reveal them; audited.
 
-    At most EXPORT_LIMIT rows.
+    At most EXPORT_LIMIT rows; `exported` reads them.
     """
     require(actor, Permission.ELDER_READ)
     wanted = read_query(filters.query)
     whole = actor.may(Permission.ELDER_REVEAL)
-    rows: list[RosterRow] = []
+    found: list[uuid.UUID] = []
     if not filters.query or wanted.is_anything:
         every = Order(order.sort, order.descending, EXPORT_LIMIT, 0)
-        rows = await store.search(
-            tx,
-            cipher,
-            filters,
-            wanted,
-            every,
-            scope=actor.division,
-            now=now,
-            whole_phones=whole,
-        )
-    detail = _how(wanted) | {"rows": len(rows), "whole_phones": whole}
+        found = await store.ids(tx, cipher, filters, wanted, every, scope=actor.division, now=now)
+    detail = _how(wanted) | {"rows": len(found), "whole_phones": whole}
     await _record(tx, actor, "elder.exported", now, detail | _chosen(filters))
-    return rows
+    return Export(tuple(found), whole, actor.division)
+
+
+async def exported(
+    db: Database, cipher: FieldCipher, export: Export
+) -> AsyncIterator[list[RosterRow]]:
+    """Yield the rows of an export, EXPORT_AT_ONCE at a time, decrypted in a thread.
+
+    Between two batches nothing is held, neither a connection nor the rows that went before.
+    """
+    for first in range(0, len(export.elders), EXPORT_AT_ONCE):
+        some = export.elders[first : first + EXPORT_AT_ONCE]
+        async with db.connection() as conn:
+            rows = await store.rows_of(conn, some, scope=export.scope)
+        yield await asyncio.to_thread(store.opened, cipher, rows, whole_phones=export.whole_phones)
 
 
 def _how(wanted: Wanted) -> dict[str, object]:

@@ -3,6 +3,7 @@
 Synchronous, as reading.py is.
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Iterable, Sequence
@@ -39,14 +40,23 @@ def harmless(text: str) -> str:
     return text
 
 
-def write_csv(header: Sequence[str], rows: Iterable[Sequence[Value]]) -> bytes:
-    """Return UTF-8 with a mark at the beginning, without which Excel would guess GBK."""
+def csv_lines(rows: Iterable[Sequence[Value]]) -> bytes:
+    """Return rows as lines of a CSV file, without the mark at its beginning."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([harmless(title) for title in header])
     for row in rows:
         writer.writerow([harmless(v) if isinstance(v, str) else v for v in row])
-    return out.getvalue().encode("utf-8-sig")
+    return out.getvalue().encode()
+
+
+def csv_head(header: Sequence[str]) -> bytes:
+    """Return the beginning of a CSV file: without its mark Excel would take it for GBK."""
+    return codecs.BOM_UTF8 + csv_lines([header])
+
+
+def write_csv(header: Sequence[str], rows: Iterable[Sequence[Value]]) -> bytes:
+    """Return a whole CSV file."""
+    return csv_head(header) + csv_lines(rows)
 
 
 @dataclass(frozen=True, slots=True)

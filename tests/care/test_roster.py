@@ -13,7 +13,7 @@ from care.elders.demo import seed_elders
 from care.elders.model import Contact, LivingSituation, Phone, Relation
 from care.roster import service as roster
 from care.roster import store as roster_store
-from care.roster.model import Filters, Order, Sort
+from care.roster.model import Filters, Order, RosterRow, Sort
 from care.roster.rules import read_query
 from kernel import audit
 from kernel.auth.model import Actor, Role
@@ -171,10 +171,45 @@ async def test_a_list_shows_only_the_actors_division(
     assert await names(db, cipher, outsider, now, query=ID_NUMBER) == []
     assert await names(db, cipher, outsider, now, division="150102") == []
     async with db.transaction() as tx:
-        rows = await roster.export(tx, cipher, outsider, Filters(), Order(), now)
+        taken = await roster.export(tx, cipher, outsider, Filters(), Order(), now)
         choices = await roster_store.divisions_in_use(tx, outsider.division)
+    rows = await all_of(db, cipher, taken)
     assert [row.name for row in rows] == ["单田芳"]
     assert [(one.name, one.elders) for one in choices] == [("玉泉区", 1), ("小召前街街道", 1)]
+
+
+async def all_of(db: Database, cipher: FieldCipher, taken: roster.Export) -> list[RosterRow]:
+    return [row async for batch in roster.exported(db, cipher, taken) for row in batch]
+
+
+async def test_an_export_has_the_order_of_the_list_and_holds_no_connection_between(
+    db: Database,
+    db_url: str,
+    cipher: FieldCipher,
+    manager: Actor,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(roster, "EXPORT_AT_ONCE", 20)
+    only_one = await Database.open(db_url, max_size=1)
+    async with db.transaction() as tx:
+        await seed_elders(tx, cipher, 73, now, 5)
+        order = Order(Sort.AGE, True, 100, 0)
+        page = await roster.search(tx, cipher, manager, Filters(), order, now)
+        taken = await roster.export(tx, cipher, manager, Filters(), Order(Sort.AGE, True), now)
+    batches = roster.exported(only_one, cipher, taken)
+    seen = await anext(batches)
+    # Whoever reads slowly lets others at the database, and sees who has left as gone.
+    await only_one.ping()
+    gone = page.rows[-1].id
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE elder SET division_code = '150500000000' WHERE id = %s", (gone,))
+    async for batch in batches:
+        assert len(batch) <= 20
+        seen += batch
+    assert [row.id for row in seen] == [row.id for row in page.rows[:-1]]
+    assert any("*" not in row.phone for row in seen if row.phone)
+    await only_one.close()
 
 
 async def test_every_page_together_is_the_whole_list_once(
@@ -214,8 +249,8 @@ async def test_looking_up_a_number_and_exporting_are_on_record(
         auditor = await add_actor(tx, "auditor", Role.AUDITOR)
         with pytest.raises(Forbidden):
             await roster.search(tx, cipher, auditor, Filters(), Order(), now)
-    assert {row.phone for row in whole} == {PHONE, "15047110001", ""}
-    assert PHONE not in {row.phone for row in masked}
+    assert {row.phone for row in await all_of(db, cipher, whole)} == {PHONE, "15047110001", ""}
+    assert PHONE not in {row.phone for row in await all_of(db, cipher, masked)}
     async with db.connection() as conn:
         found = await audit.search(conn, audit.AuditFilters(subject_type="elder"))
     seen = [(e.action, e.facts) for e in found.entries if e.subject_id == ""]

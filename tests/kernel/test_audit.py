@@ -214,9 +214,24 @@ async def test_long_logs_are_read_in_batches(db: Database, monkeypatch: pytest.M
     monkeypatch.setattr(audit, "BATCH", 7)
     await fill(db, 30)
     assert (await verified(db)).checked == 30
-    async with db.connection() as tx:
-        exported = [entry.seq async for entry in audit.export(tx, AuditFilters())]
+    monkeypatch.setattr(audit, "EXPORTED", 7)
+    exported = [entry.seq async for batch in audit.export(db, AuditFilters()) for entry in batch]
     assert exported == list(range(30, 0, -1))
+
+
+async def test_a_slow_reader_of_an_export_holds_no_connection(
+    db_url: str, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "EXPORTED", 7)
+    await fill(db, 20)
+    only_one = await Database.open(db_url, max_size=1)
+    export = audit.export(only_one, AuditFilters())
+    seen = await anext(export)
+    await only_one.ping()
+    await fill(db, 5)
+    seen += [entry for batch in [each async for each in export] for entry in batch]
+    assert [entry.seq for entry in seen] == list(range(20, 0, -1))
+    await only_one.close()
 
 
 async def test_the_database_computes_the_hash_that_we_document(db: Database) -> None:

@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from dashboards.console.audit import words
-from dashboards.console.audit.export import csv_lines
+from dashboards.console.audit.export import HEADER, csv_line
+from dashboards.console.csv_files import csv_file
 from dashboards.console.show import show, words_of
 from dashboards.ui.filters import LOCAL
 from dashboards.ui.listing import Listing
@@ -154,13 +155,4 @@ async def export(request: Request, ctx: Context, now: Now, actor: Auditor) -> Re
             detail={name: value for name, value in wanted.items() if value and name != "q"},
             now=now,
         )
-    name = f"audit-{now.astimezone(LOCAL):%Y%m%d-%H%M}.csv"
-    return StreamingResponse(
-        csv_lines(ctx.db, filters),
-        media_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    return csv_file("audit", now, HEADER, audit.export(ctx.db, filters), csv_line)

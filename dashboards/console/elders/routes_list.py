@@ -10,7 +10,8 @@ from care.elders.model import LivingSituation
 from care.roster import service as roster
 from care.roster import store as roster_store
 from care.roster.model import Filters, Order, RosterRow, Sort
-from care.sheets.writing import CSV_TYPE, write_csv
+from care.sheets.writing import Value
+from dashboards.console.csv_files import csv_file
 from dashboards.console.elders.frame import ROOT, Context, Now, Reader, language, see_other, show
 from dashboards.console.elders.words import AGE_BANDS as AGE_WORDS
 from dashboards.ui.i18n import N_, Translator
@@ -90,18 +91,15 @@ async def export(request: Request, actor: Reader, ctx: Context, now: Now) -> Res
     listing = _listing(request)
     filters = filters_of(listing.filters)
     async with ctx.db.transaction() as tx:
-        rows = await roster.export(tx, ctx.cipher, actor, filters, order_of(listing), now)
+        taken = await roster.export(tx, ctx.cipher, actor, filters, order_of(listing), now)
     tr = language(actor)
-    data = write_csv(
-        [tr.gettext(title) for title in COLUMNS], [_line(row, tr, now) for row in rows]
+    return csv_file(
+        "elders",
+        now,
+        [tr.gettext(title) for title in COLUMNS],
+        roster.exported(ctx.db, ctx.cipher, taken),
+        lambda row: _line(row, tr, now),
     )
-    name = f"elders-{now:%Y%m%d-%H%M}.csv"
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return Response(data, media_type=CSV_TYPE, headers=headers)
 
 
 COLUMNS = (
@@ -119,7 +117,7 @@ COLUMNS = (
 )
 
 
-def _line(row: RosterRow, tr: Translator, now: Now) -> list[str | int | None]:
+def _line(row: RosterRow, tr: Translator, now: Now) -> list[Value]:
     return [
         row.name,
         word(row.sex, "sex", tr),

@@ -1,14 +1,12 @@
 """All incidents: filters in the URL, a count, pages, and the same as CSV."""
 
-import csv
-import io
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from dashboards.console.audit.export import safe_cell
+from dashboards.console.csv_files import csv_file
 from dashboards.console.incidents.frame import ROOT, Context, Now, Reader, language, show
 from dashboards.ui.filters import LOCAL, duration_text
 from dashboards.ui.i18n import N_, Translator
@@ -25,7 +23,6 @@ FILTERS = ("q", "status", "kind", "severity", "resolution", "from", "to", "test"
 _SORTS = ("-opened_at", "number", "severity")
 _AT_ONCE = 500
 MOST_EXPORTED = 50_000
-_BOM = "\ufeff"
 
 
 def read_filter(wanted: Mapping[str, str]) -> HistoryFilter:
@@ -98,15 +95,13 @@ async def export(request: Request, ctx: Context, actor: Reader, now: Now) -> Res
             | {name: text for name, text in listing.filters.items() if name != "q"},
             now=now,
         )
-    name = f"incidents-{now.astimezone(LOCAL):%Y%m%d-%H%M}.csv"
-    return StreamingResponse(
-        _lines(ctx.db, actor, wanted, _sort_of(listing), language(actor)),
-        media_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        },
+    tr = language(actor)
+    return csv_file(
+        "incidents",
+        now,
+        [tr.gettext(head) for head in HEADS],
+        _batches(ctx.db, actor, wanted, _sort_of(listing)),
+        lambda row: _row(row, tr),
     )
 
 
@@ -117,23 +112,15 @@ HEADS = (
 )  # fmt: skip
 
 
-async def _lines(
-    db: Database, actor: Actor, wanted: HistoryFilter, sort: str, tr: Translator
-) -> AsyncIterator[bytes]:
-    """Yield the file piece by piece, with a byte-order mark: spreadsheets read it as UTF-8."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    buffer.write(_BOM)
-    writer.writerow([tr.gettext(head) for head in HEADS])
+async def _batches(
+    db: Database, actor: Actor, wanted: HistoryFilter, sort: str
+) -> AsyncIterator[Sequence[HistoryRow]]:
     for offset in range(0, MOST_EXPORTED, _AT_ONCE):
         async with db.connection() as conn:
             rows, _ = await board.history(
                 conn, actor.division, wanted, sort=sort, limit=_AT_ONCE, offset=offset
             )
-        writer.writerows(_row(row, tr) for row in rows)
-        yield buffer.getvalue().encode()
-        buffer.seek(0)
-        buffer.truncate()
+        yield rows
         if len(rows) < _AT_ONCE:
             break
 
@@ -146,18 +133,18 @@ def _row(row: HistoryRow, tr: Translator) -> list[str]:
         word(row.severity, "severity", tr),
         word(row.kind, "alarm_kind", tr),
         tr.gettext(N_("是")) if row.test else "",
-        safe_cell(row.elder_name or ""),
-        safe_cell(row.device_id or ""),
-        safe_cell(row.place),
+        row.elder_name or "",
+        row.device_id or "",
+        row.place,
         word(row.status, "incident_status", tr),
         word(row.resolution, "resolution", tr) if row.resolution else "",
-        safe_cell(row.resolution_reason or ""),
+        row.resolution_reason or "",
         str(row.activation_count),
         "" if answered is None else str(round(answered)),
         _time(row.on_scene_at),
         _time(row.resolved_at),
-        safe_cell(row.holder_name or ""),
-        safe_cell(row.resolved_by_name or ""),
+        row.holder_name or "",
+        row.resolved_by_name or "",
     ]
 
 
