@@ -1,9 +1,9 @@
-"""JT/T 808 terminals: binary frames over TCP, `7E … 7E`, from the Chinese vehicle standard.
+"""JT/T 808 terminals: binary messages over TCP, from the Chinese vehicle standard.
 
-Used by many 4G locators and SOS devices too. Inside of a frame 7E is written 7D 02 and 7D is
-7D 01; the byte before the last mark is the exclusive or of the rest. The terminal is named in
-every frame. JT/T 808-2019 chapters 4 and 8, and what makers added. Message serial numbers wrap and
-restart, so that they are used in answers only.
+Used by many 4G locators and SOS devices too. Frames are `jt808_frames.py`'s, the report of a
+position is in `jt808_location.py`; here is what each message means and what it is answered. The
+terminal is named in every frame. JT/T 808-2019 chapter 8, and what makers added. Message serial
+numbers wrap and restart, so that they are used in answers only.
 """
 
 from collections.abc import Callable
@@ -11,17 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from devices.codecs.binary import Reader, luhn_digit, xor
+from devices.codecs.binary import Reader
 from devices.codecs.fields import clean
+from devices.codecs.jt808_frames import MAX_FRAME, Packet, open_frame, split
+from devices.codecs.jt808_items import Location
 from devices.codecs.jt808_location import (
-    Location,
     read_location,
+    read_samples,
     read_short_location,
     read_time,
+    read_timed_location,
 )
 from devices.messages import (
     Codec,
     CodecError,
+    CommandAck,
     Decoded,
     DeviceStatus,
     Flag,
@@ -31,47 +35,13 @@ from devices.messages import (
     Scalar,
 )
 
-MAX_FRAME = 8 * 1024
-"""Longest frame in bytes: a body has at most 1,023 and escaping doubles it at worst."""
+__all__ = ["CODEC", "MAX_FRAME", "decode", "split"]
+
 MAX_LOCATIONS = 500
 """Most positions of one batch message."""
-
-_MARK = b"\x7e"
-_SHORT_SERIAL = frozenset({0x5501, 0x5502})
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """A frame taken apart. `terminal` are the bytes of the header that name it."""
-
-    number: int
-    version: int | None
-    terminal: bytes
-    serial: int
-    body: bytes
-    received_at: datetime | None
-
-    @property
-    def device(self) -> str:
-        """Phone number without leading zeros, or the IMEI that some makers pack into six bytes."""
-        text = self.terminal.hex()
-        if text.isdigit():
-            return text.lstrip("0") or "0"
-        number = int.from_bytes(self.terminal, "big")
-        return f"{number}{luhn_digit(number)}"
-
-    def answer(self, number: int, body: bytes) -> bytes:
-        """A frame to this terminal."""
-        version = b"" if self.version is None else bytes([self.version])
-        attributes = len(body) | (0 if self.version is None else 0x4000)
-        head = number.to_bytes(2, "big") + attributes.to_bytes(2, "big") + version
-        content = head + self.terminal + b"\0\0" + body
-        return _MARK + _escape(content + bytes([xor(content)])) + _MARK
-
-    def acknowledge(self) -> bytes:
-        """General answer 0x8001: received, result 0."""
-        body = self.serial.to_bytes(2, "big") + self.number.to_bytes(2, "big") + b"\0"
-        return self.answer(0x8001, body)
+# JT/T 808-2019 table 4: what came of a command of ours.
+_RESULTS = ("done", "failed", "wrong message", "not supported", "alarm confirmed")
+_PARAMETERS = {0x01: "heartbeat_seconds", 0x13: "server", 0x18: "port", 0x29: "interval_seconds"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,91 +51,55 @@ class _Part:
     warnings: tuple[str, ...] = ()
 
 
-def split(buffer: bytes) -> tuple[list[bytes], bytes]:
-    """Cut a stream at its marks 7E. What stands outside of a pair is a frame that decode refuses.
-
-    Raises CodecError (oversized) when the buffer only grows.
-    """
-    frames: list[bytes] = []
-    begin = 0
-    while (start := buffer.find(_MARK, begin)) >= 0:
-        if start > begin:
-            frames.append(buffer[begin:start])
-            begin = start
-        end = buffer.find(_MARK, start + 1)
-        if end < 0:
-            break
-        if end == start + 1:
-            # Two marks side by side: the first one closed a frame whose beginning was lost.
-            begin = end
-            continue
-        frames.append(buffer[start : end + 1])
-        begin = end + 1
-    rest = buffer[begin:]
-    if len(rest) > MAX_FRAME and not frames:
-        raise CodecError("oversized", f"more than {MAX_FRAME} bytes and no end of a frame")
-    return frames, rest
-
-
 def decode(frame: Frame) -> Decoded:
     """Decode one frame with its marks, escaped as on the wire (or, if so it fits, unescaped).
 
     Positions, alarms and states become messages; what the standard wants answered is answered.
     A wrong check byte is a warning: TCP has its own, and some makers get theirs wrong.
-    CodecError reasons: oversized, not_a_frame, truncated, bad_field.
+    CodecError reasons: oversized, not_a_frame, truncated, incomplete, bad_field.
     """
-    message, warnings = _open(frame)
+    if frame.payload[:1] == b"(":
+        return _sentence(frame)
+    message = open_frame(frame)
+    warnings = () if message.sound else ("bad_checksum: the check byte is wrong",)
     handler = _HANDLERS.get(message.number)
     if handler is None:
         odd = f"message {message.number:04X} is not used"
-        return Decoded((), (), (*warnings, odd), message.device)
+        replies = message.acknowledge() if message.part[1] > 1 else ()
+        return Decoded((), replies, (*warnings, odd), message.device)
     part = handler(message)
     return Decoded(part.messages, part.replies, (*warnings, *part.warnings), message.device)
 
 
-def _open(frame: Frame) -> tuple[_Message, tuple[str, ...]]:
-    payload = frame.payload
-    if len(payload) > MAX_FRAME:
-        raise CodecError("oversized", f"{len(payload)} bytes are more than {MAX_FRAME}")
-    if len(payload) < 15 or payload[:1] != _MARK or payload[-1:] != _MARK:
-        raise CodecError("not_a_frame", "a frame stands between two bytes 7E")
-    content, sound = payload[1:-1], True
-    unescaped = _unescape(content)
-    if xor(unescaped) == 0:
-        content = unescaped
-    elif xor(content) != 0:
-        content, sound = unescaped, False
-    reader = Reader(content[:-1])
-    number, attributes = reader.uint(2), reader.uint(2)
-    version = reader.uint(1) if attributes >> 14 & 1 else None
-    terminal = reader.take(6 if version is None else 10)
-    serial = reader.uint(1 if number in _SHORT_SERIAL else 2)
-    if attributes >> 13 & 1 and number not in _SHORT_SERIAL:
-        reader.take(4)
-    message = _Message(number, version, terminal, serial, reader.rest(), frame.received_at)
-    return message, () if sound else ("bad_checksum: the check byte is wrong",)
+def _sentence(frame: Frame) -> Decoded:
+    """`(…)`: text between the frames, the outcome of a command; a base station asks the time."""
+    if len(frame.payload) > MAX_FRAME:
+        raise CodecError("oversized", f"{len(frame.payload)} bytes are more than {MAX_FRAME}")
+    text = frame.payload.decode("ascii", "replace")
+    if not text.endswith(")") or len(text) < 3:
+        raise CodecError("not_a_frame", "a sentence ends with )")
+    if "BASE,2" in text and frame.received_at is not None:
+        now = frame.received_at.astimezone(UTC)
+        answer = text.replace("TIME", f"{now:%Y%m%d%H%M%S}").encode()
+        return Decoded((), (answer,), (), frame.device)
+    flags = frozenset({Flag.TIME_MISSING})
+    states: dict[str, Scalar] = {"result": clean(text)[:200]}
+    message = Message(frame.device, "status", states=MappingProxyType(states), flags=flags)
+    return Decoded((message,), (), (), frame.device)
 
 
-def _escape(data: bytes) -> bytes:
-    return data.replace(b"\x7d", b"\x7d\x01").replace(b"\x7e", b"\x7d\x02")
+def _acknowledge(message: Packet) -> _Part:
+    return _Part(replies=message.acknowledge())
 
 
-def _unescape(data: bytes) -> bytes:
-    return data.replace(b"\x7d\x02", b"\x7e").replace(b"\x7d\x01", b"\x7d")
-
-
-def _acknowledge(message: _Message) -> _Part:
-    return _Part(replies=(message.acknowledge(),))
-
-
-def _register(message: _Message) -> _Part:
+def _register(message: Packet) -> _Part:
     """0x0100: answered with the authentication code, for which the terminal's own number serves."""
     code = message.terminal.hex().encode("ascii")
-    body = message.serial.to_bytes(2, "big") + b"\0" + code
+    body = message.serials[0].to_bytes(2, "big") + b"\0" + code
     return _Part(replies=(message.answer(0x8100, body),))
 
 
-def _time(message: _Message) -> _Part:
+def _time(message: Packet) -> _Part:
     """0x0109: asks for the time, UTC."""
     if message.received_at is None:
         return _Part(warnings=("the time was asked for and is not known",))
@@ -176,19 +110,33 @@ def _time(message: _Message) -> _Part:
     return _Part(replies=(message.answer(0x8109, body),))
 
 
-def _heartbeat(message: _Message) -> _Part:
+def _heartbeat(message: Packet) -> _Part:
     """0x0002: empty by the standard; some makers add battery, signal and state."""
     part = _acknowledge(message)
     if len(message.body) < 3:
         return part
-    percent = message.body[0]
-    status = DeviceStatus(battery_percent=percent) if percent <= 100 else None
-    readings = (Reading("battery", float(percent)),)
-    return replace(part, messages=(_plain(message, readings, status, {}),))
+    return replace(part, messages=(_battery(message, message.body[0]),))
+
+
+def _battery(message: Packet, percent: int, at: datetime | None = None) -> Message:
+    known = percent <= 100
+    status = DeviceStatus(battery_percent=float(percent)) if known else None
+    readings = (Reading("battery", float(percent)),) if known else ()
+    return _plain(message, readings, status, {}, at)
+
+
+def _answer_of_terminal(message: Packet) -> _Part:
+    """0x0001: the serial number and the number of our message, and what came of it."""
+    reader = Reader(message.body)
+    serial, number, result = reader.uint(2), reader.uint(2), reader.uint(1)
+    word = _RESULTS[result] if result < len(_RESULTS) else f"result {result}"
+    ack = CommandAck(f"{number:04X}", ok=result in (0, 4), detail=f"{word} ({serial})")
+    flags = frozenset({Flag.TIME_MISSING})
+    return _Part((Message(message.device, "ack", ack=ack, flags=flags),))
 
 
 def _plain(
-    message: _Message,
+    message: Packet,
     readings: tuple[Reading, ...],
     status: DeviceStatus | None,
     states: dict[str, Scalar],
@@ -205,26 +153,26 @@ def _plain(
     )
 
 
-def _location(message: _Message) -> _Part:
+def _location(message: Packet) -> _Part:
     """0x0200."""
     found = read_location(message.body)
-    return _Part((_report(message, found),), (message.acknowledge(),), tuple(found.warnings))
+    return _Part((_report(message, found),), message.acknowledge(), tuple(found.warnings))
 
 
-def _queried_location(message: _Message) -> _Part:
+def _queried_location(message: Packet) -> _Part:
     """0x0201: the answer to our question, behind the question's serial number."""
     found = read_location(message.body[2:])
     return _Part((_report(message, found),), (), tuple(found.warnings))
 
 
-def _short_location(message: _Message) -> _Part:
+def _short_location(message: Packet) -> _Part:
     found = read_short_location(Reader(message.body))
     if message.number == 0x5502 and found.position is not None:
         found.position = replace(found.position, valid=False)
     return _Part((_report(message, found),))
 
 
-def _batch(message: _Message) -> _Part:
+def _batch(message: Packet) -> _Part:
     """0x0704: count, kind (1: from the blind spot), then reports, each with its length."""
     reader = Reader(message.body)
     reader.take(2)
@@ -232,18 +180,15 @@ def _batch(message: _Message) -> _Part:
     return _reports(message, reader, 2, late)
 
 
-def _short_batch(message: _Message) -> _Part:
+def _short_batch(message: Packet) -> _Part:
     """0x0210: battery and time, or reports with a length of one byte."""
     if len(message.body) != 7:
         return _reports(message, Reader(message.body), 1, late=True)
-    percent, at = message.body[0], read_time(message.body[1:])
-    status = DeviceStatus(battery_percent=percent) if percent <= 100 else None
-    readings = (Reading("battery", float(percent)),)
-    plain = _plain(message, readings, status, {}, at)
-    return _Part((plain,), (message.acknowledge(),))
+    plain = _battery(message, message.body[0], read_time(message.body[1:]))
+    return _Part((plain,), message.acknowledge())
 
 
-def _reports(message: _Message, reader: Reader, width: int, late: bool) -> _Part:
+def _reports(message: Packet, reader: Reader, width: int, late: bool) -> _Part:
     messages: list[Message] = []
     warnings: list[str] = []
     try:
@@ -257,18 +202,22 @@ def _reports(message: _Message, reader: Reader, width: int, late: bool) -> _Part
         if not messages:
             raise
         warnings.append(f"{error.reason}: {error}")
-    return _Part(tuple(messages), (message.acknowledge(),), tuple(warnings[:20]))
+    return _Part(tuple(messages), message.acknowledge(), tuple(warnings[:20]))
 
 
-def _report(message: _Message, found: Location) -> Message:
+def _report(message: Packet, found: Location) -> Message:
     flags: set[Flag] = set()
     if found.at is None:
         flags.add(Flag.TIME_MISSING)
     if found.position is None or not found.position.valid:
         flags.add(Flag.POSITION_INVALID)
     battery = found.readings.get("battery")
-    known = battery is not None or found.charging is not None
-    status = DeviceStatus(battery_percent=battery, charging=found.charging) if known else None
+    status = DeviceStatus(
+        battery_percent=battery,
+        firmware=found.firmware,
+        rssi_dbm=found.rssi_dbm,
+        charging=found.charging,
+    )
     imei = found.states.get("imei")
     return Message(
         device=str(imei) if imei and message.device == "0" else message.device,
@@ -277,47 +226,76 @@ def _report(message: _Message, found: Location) -> Message:
         readings=tuple(Reading(metric, value) for metric, value in found.readings.items()),
         alarms=tuple(found.alarms.values()),
         position=found.position,
-        status=status,
+        status=status if status != DeviceStatus() else None,
         states=MappingProxyType(found.states),
         flags=frozenset(flags),
     )
 
 
-def _text(encoding: str, skip: int, *, acknowledge: bool) -> Callable[[_Message], _Part]:
+def _text(encoding: str, skip: int, *, acknowledge: bool) -> Callable[[Packet], _Part]:
     """A text of the terminal's, mostly the outcome of a command, after `skip` bytes."""
 
-    def handle(message: _Message) -> _Part:
+    def handle(message: Packet) -> _Part:
         text = clean(message.body[skip:].decode(encoding, "replace"))[:200]
-        replies = (message.acknowledge(),) if acknowledge else ()
+        replies = message.acknowledge() if acknowledge else ()
         return _Part((_plain(message, (), None, {"result": text}),), replies)
 
     return handle
 
 
-def _attributes(message: _Message) -> _Part:
+def _attributes(message: Packet) -> _Part:
     """0x0107: type, maker, model, terminal id, SIM card."""
     reader = Reader(message.body)
     reader.take(34)
     states: dict[str, Scalar] = {"iccid": reader.take(10).hex()}
-    return _Part((_plain(message, (), None, states),), (message.acknowledge(),))
+    return _Part((_plain(message, (), None, states),), message.acknowledge())
 
 
-def _transparent(message: _Message) -> _Part:
-    """0x0900: whatever the maker likes; a position only in the forms 0x53 and 0x54."""
-    part = _acknowledge(message)
+def _parameters(message: Packet) -> _Part:
+    """0x0104: the answer to a question for settings: serial number, count, then each of them."""
+    reader = Reader(message.body)
+    reader.take(3)
+    states: dict[str, Scalar] = {}
+    while reader.left >= 5:
+        number, value = reader.uint(4), reader.take(reader.uint(1))
+        name = _PARAMETERS.get(number)
+        if name is not None:
+            text = number == 0x13
+            plain = clean(value.decode("gb18030", "replace"))[:100]
+            states[name] = plain if text else int.from_bytes(value[:8], "big")
+    return _Part((_plain(message, (), None, states),))
+
+
+def _driver(message: Packet) -> _Part:
+    """0x0702: somebody put a card in, or took it out."""
+    states: dict[str, Scalar] = {"card": message.body[0] if message.body else 0}
+    plain = _plain(message, (), None, states, read_time(message.body[1:7]))
+    return _Part((plain,), message.acknowledge())
+
+
+def _transparent(message: Packet) -> _Part:
+    """0x0900: whatever the maker likes; positions in the forms 0x53, 0x54 and 0xFF."""
     kind = message.body[0] if message.body else 0
     if kind in (0x53, 0x54):
         found = read_location(b"\0\0\0\0" + message.body[1:25])
-        return replace(part, messages=(_report(message, found),))
+        if kind == 0x54:
+            read_samples(found, Reader(message.body[25:]))
+        return _Part((_report(message, found),), message.acknowledge())
+    if kind == 0xFF and len(message.body) >= 21:
+        found = read_timed_location(Reader(message.body[1:]))
+        return _Part((_report(message, found),), message.acknowledge())
+    at = read_time(message.body[1:7]) if kind == 0xF0 else None
     states: dict[str, Scalar] = {"transparent": f"{kind:02X}", "length": len(message.body)}
-    return replace(part, messages=(_plain(message, (), None, states),))
+    return _Part((_plain(message, (), None, states, at),), message.acknowledge())
 
 
-_HANDLERS: dict[int, Callable[[_Message], _Part]] = {
+_HANDLERS: dict[int, Callable[[Packet], _Part]] = {
+    0x0001: _answer_of_terminal,
     0x0002: _heartbeat,
     0x0003: _acknowledge,
     0x0100: _register,
     0x0102: _acknowledge,
+    0x0104: _parameters,
     0x0107: _attributes,
     0x0109: _time,
     0x0200: _location,
@@ -325,6 +303,7 @@ _HANDLERS: dict[int, Callable[[_Message], _Part]] = {
     0x0210: _short_batch,
     0x0506: _acknowledge,
     0x0701: _text("ascii", 4, acknowledge=False),
+    0x0702: _driver,
     0x0704: _batch,
     0x0900: _transparent,
     0x1007: _acknowledge,
@@ -332,6 +311,7 @@ _HANDLERS: dict[int, Callable[[_Message], _Part]] = {
     0x5501: _short_location,
     0x5502: _short_location,
     0x6006: _text("gb18030", 1, acknowledge=True),
+    0x8888: _acknowledge,
 }
 
 CODEC = Codec(name="jt808", title="JT/T 808 (TCP)", decode=decode, split=split)
