@@ -3,6 +3,7 @@
 The incident's row is locked before the dispatch's, the same order as everywhere.
 """
 
+import asyncio
 import hashlib
 import uuid
 from dataclasses import dataclass
@@ -206,20 +207,28 @@ async def add_photo(
 
     Raises Invalid for what is no JPEG, PNG or WebP of at most 6 MiB, or the twenty-first.
     """
+    # Before anything is locked: six megabytes take a while, and not on the event loop.
+    content_type, size, digest, sealed = await asyncio.to_thread(_sealed, cipher, image)
+    # Held while it is counted: two uploads at the same moment must not both be the twentieth.
+    await _hold(tx, dispatch.id)
+    if await store.has_photo(tx, dispatch.id, digest):
+        return None
     if await store.photo_count(tx, dispatch.id) >= MAX_PHOTOS:
         raise TooManyPhotos("there are enough photos", {"photo": f"at most {MAX_PHOTOS}"})
-    content_type, clean = images.clean(image)
-    photo_id = await store.insert_photo(
-        tx, dispatch.id, content_type, len(clean), hashlib.sha256(image).digest(),
-        cipher.encrypt_bytes(PHOTO, clean), now,
+    photo_id = await store.insert_photo(tx, dispatch.id, content_type, size, digest, sealed, now)
+    await incidents.add_event(
+        tx, dispatch.incident_id, "dispatch.photo", actor=responder_actor(dispatch), now=now,
+        data={"photo": str(photo_id), "dispatch": str(dispatch.id)},
     )  # fmt: skip
-    if photo_id is not None:
-        await incidents.add_event(
-            tx, dispatch.incident_id, "dispatch.photo", actor=responder_actor(dispatch), now=now,
-            data={"photo": str(photo_id), "dispatch": str(dispatch.id)},
-        )  # fmt: skip
-        await publish_change(tx, dispatch.incident_id)
+    await publish_change(tx, dispatch.incident_id)
     return photo_id
+
+
+def _sealed(cipher: FieldCipher, image: bytes) -> tuple[str, int, bytes, bytes]:
+    """Return content type, size, digest of what came, and the encrypted picture. Raises Invalid."""
+    content_type, clean = images.clean(image)
+    sealed = cipher.encrypt_bytes(PHOTO, clean)
+    return content_type, len(clean), hashlib.sha256(image).digest(), sealed
 
 
 async def unanswered(tx: Tx, incident: Incident, dispatch_id: uuid.UUID, now: datetime) -> None:

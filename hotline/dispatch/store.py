@@ -144,16 +144,26 @@ async def insert_photo(
     digest: bytes,
     image_enc: bytes,
     now: datetime,
-) -> uuid.UUID | None:
-    """Keep a photo; None when the same one is there already (an upload that was repeated)."""
+) -> uuid.UUID:
+    """Keep a photo that the dispatch, which is held, does not have yet."""
     photo_id = new_id()
-    added = await execute(
+    await execute(
         tx,
         "INSERT INTO dispatch_photo (id, dispatch_id, at, content_type, size, digest, image_enc)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (dispatch_id, digest) DO NOTHING",
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
         (photo_id, dispatch_id, now, content_type, size, digest, image_enc),
     )
-    return photo_id if added else None
+    return photo_id
+
+
+async def has_photo(tx: Tx, dispatch_id: uuid.UUID, digest: bytes) -> bool:
+    """Return whether the same photo is there already: an upload that was repeated."""
+    rows = await fetch_tuples(
+        tx,
+        "SELECT FROM dispatch_photo WHERE dispatch_id = %s AND digest = %s",
+        (dispatch_id, digest),
+    )
+    return bool(rows)
 
 
 _PHOTO: LiteralString = "SELECT p.id, p.dispatch_id, p.at, p.content_type, p.size"

@@ -37,7 +37,7 @@ async def test_twenty_thousand_rows_go_out_and_the_loop_stays_awake(
     )
     lines = 0
     async for piece in response.body_iterator:
-        lines += bytes(piece).count(b"\r\n")
+        lines += piece.count(b"\r\n") if isinstance(piece, bytes) else 0
     watcher.cancel()
     assert lines == 1 + roster.EXPORT_LIMIT
     # About 25 ms on two cores; the whole list on the loop itself would hold it for a second.

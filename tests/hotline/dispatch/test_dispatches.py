@@ -1,5 +1,6 @@
 """Sending people: the link, what they tap, and what it does to the incident."""
 
+import asyncio
 import hashlib
 from datetime import timedelta
 
@@ -263,6 +264,32 @@ async def test_notes_and_photos_come_onto_the_timeline_encrypted_and_once(
     assert found
     assert found[1][:3] != b"\xff\xd8\xff"
     assert world.cipher.decrypt_bytes(service.PHOTO, found[1]).startswith(b"\xff\xd8\xff")
+
+
+async def test_photos_that_come_at_the_same_moment_do_not_pass_the_limit_together(
+    world: World, operator: Actor
+) -> None:
+    incident, _, token = await _sent(world, operator)
+    async with world.db.connection() as conn:
+        dispatch = await service.open_link(conn, token, world.now)
+
+    async def send(number: int) -> bool:
+        image = JPEG + bytes([number])
+        try:
+            async with world.db.transaction() as tx:
+                await service.add_photo(tx, world.cipher, dispatch, image, world.now)
+        except service.TooManyPhotos:
+            return False
+        return True
+
+    assert all([await send(number) for number in range(service.MAX_PHOTOS - 1)])
+    taken = await asyncio.gather(*(send(100 + number) for number in range(4)))
+    assert taken.count(True) == 1
+    async with world.db.connection() as conn:
+        assert await store.photo_count(conn, dispatch.id) == service.MAX_PHOTOS
+    assert (await world.kinds(incident.id)).count("dispatch.photo") == service.MAX_PHOTOS
+    # The answer to the first one was lost: it is there, and that is no mistake of the phone.
+    assert await send(0)
 
 
 def test_a_link_is_where_phones_reach_us() -> None:
