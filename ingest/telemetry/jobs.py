@@ -1,24 +1,31 @@
 """What the scheduler runs for the readings: rollup, partitions ahead, retention."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 import structlog
 
-from ingest.telemetry import modes, rollup, schema_store
+from ingest.telemetry import modes, move_store, rollup, rollup_store, schema_store
 from ingest.telemetry.model import StorageMode, TelemetrySettings
+from ingest.telemetry.rollup import Recompute
 from kernel.db import Database
 from kernel.jobs import Job
 
 log = structlog.get_logger(__name__)
+_REFRESHED_WITHIN = timedelta(days=2)
 
 
-def telemetry_jobs(settings: TelemetrySettings | None = None) -> list[Job]:
-    """Return the jobs; they ask the database for its mode themselves."""
+def telemetry_jobs(
+    settings: TelemetrySettings | None = None, recompute: Recompute | None = None
+) -> list[Job]:
+    """Return the jobs; they ask the database for its mode themselves.
+
+    `recompute` is told of the hours of devices that got readings late.
+    """
     chosen = settings or TelemetrySettings()
 
     async def roll_up(db: Database, now: datetime) -> None:
-        await rollup.roll_up(db, now, chosen)
+        await rollup.roll_up(db, now, chosen, recompute)
 
     async def maintain(db: Database, now: datetime) -> None:
         await keep_partitions(db, now, chosen)
@@ -39,14 +46,40 @@ async def keep_partitions(db: Database, now: datetime, settings: TelemetrySettin
 
 
 async def delete_old(db: Database, now: datetime, settings: TelemetrySettings) -> None:
-    """Delete readings and rollups that are older than they are kept; postponed like the above."""
+    """Delete readings and rollups that are older than they are kept; postponed like the above.
+
+    Nothing goes before the next level was made of it, however far behind the rollup is.
+    """
     try:
         async with db.transaction() as tx:
             await schema_store.no_time_limit(tx)
             await schema_store.exclude_writers(tx)
             shape = await schema_store.shape(tx)
-            if shape is not StorageMode.COMMUNITY:
-                await schema_store.drop_readings(tx, shape, now - settings.keep_readings)
-            await schema_store.drop_rollups(tx, now - settings.keep_15m, now - settings.keep_1h)
+            if shape is StorageMode.PLAIN and await move_store.under_way(tx):
+                return
+            made = await rollup_store.read_state(tx)
+            late = await rollup_store.oldest_mark(tx)
+            horizon = min(now - settings.keep_readings, made.done_15m, late or made.done_15m)
+            await schema_store.drop_readings(tx, shape, horizon)
+            quarters, hours = now - settings.keep_15m, now - settings.keep_1h
+            await schema_store.drop_rollups(
+                tx, min(quarters, made.done_1h), min(hours, made.done_1d)
+            )
     except psycopg.errors.LockNotAvailable:
         log.warning("telemetry.retention_postponed")
+        return
+    if shape is StorageMode.COMMUNITY:
+        await _guard_policy(db, now)
+
+
+async def _guard_policy(db: Database, now: datetime) -> None:
+    """Community edition: the database deletes by itself, but not while its rollups stand still."""
+    try:
+        async with db.transaction() as tx:
+            fresh = await schema_store.aggregates_refreshed(tx, now - _REFRESHED_WITHIN)
+            await schema_store.let_policy_delete(tx, allowed=fresh)
+    except psycopg.DatabaseError as error:
+        log.error("telemetry.retention_policy_not_guarded", error=str(error))
+        return
+    if not fresh:
+        log.warning("telemetry.retention_policy_paused")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import psycopg
 import structlog
 
-from ingest.telemetry import schema_store
+from ingest.telemetry import move_store, schema_store
 from ingest.telemetry.model import StorageError, StorageMode, TelemetrySettings
 from kernel.db import Database, Tx
 
@@ -19,6 +19,8 @@ _BEHIND = timedelta(days=2)
 _ROLLUP_AHEAD = timedelta(days=40)
 # Each waits for three seconds at most; in between, writers and readers get their turn.
 _ATTEMPTS = 5
+# A second or two of writers kept out. More than that is moved while they write: adoption.py.
+_AT_ONCE = 500_000
 
 
 async def probe(conn: Tx) -> StorageMode:
@@ -50,10 +52,11 @@ async def ensure_storage(
 ) -> StorageMode:
     """Make the tables fit the mode and return the mode that is in force.
 
-    Safe to repeat and to run by several processes at once. A plain table is turned into a
-    hypertable with its contents, which takes a while where there are many. Raises StorageError when
-    the tables are made for more than `mode` can do, and psycopg.errors.LockNotAvailable when
-    readers or writers do not make room within a quarter of a minute.
+    Safe to repeat and to run by several processes at once. A plain table with few readings becomes
+    a hypertable at once; one with many stays plain until adoption.adopt has moved them. Raises
+    StorageError when the tables are made for more than `mode` can do, and
+    psycopg.errors.LockNotAvailable when readers or writers do not make room within a quarter of a
+    minute.
     """
     chosen = settings or TelemetrySettings()
     for attempt in range(1, _ATTEMPTS):
@@ -73,18 +76,28 @@ async def _ensure_once(
         shape = await schema_store.shape(tx)
         _refuse_downgrade(shape, mode)
         if shape is StorageMode.PLAIN and mode is not StorageMode.PLAIN:
-            log.info("telemetry.converting_to_hypertable")
-            await schema_store.run_script(tx, "hypertable.sql")
-            shape = StorageMode.APACHE
+            shape = await _convert_small(tx)
         await _make_partitions(tx, shape, now, settings)
     await _adopt_late_days(db, shape, now, settings)
-    if mode is StorageMode.COMMUNITY:
+    if mode is StorageMode.COMMUNITY and shape is not StorageMode.PLAIN:
         return await _ensure_community(db, shape, settings)
     return shape
 
 
+async def _convert_small(tx: Tx) -> StorageMode:
+    """Turn the plain table into a hypertable if that is quickly done; return its shape."""
+    if await move_store.under_way(tx) or await schema_store.more_readings_than(tx, _AT_ONCE):
+        log.warning(
+            "telemetry.not_converted", remedy="run `silverline storage adopt-timescale` once"
+        )
+        return StorageMode.PLAIN
+    log.info("telemetry.converting_to_hypertable")
+    await schema_store.run_script(tx, "hypertable.sql")
+    return StorageMode.APACHE
+
+
 async def keep_partitions(db: Database, now: datetime, settings: TelemetrySettings) -> None:
-    """Make partitions ahead of time, and for late days.
+    """Make partitions ahead of time, and for late days; not while readings are being moved.
 
     Raises psycopg.errors.LockNotAvailable as `ensure_storage` does.
     """
@@ -99,7 +112,8 @@ async def keep_partitions(db: Database, now: datetime, settings: TelemetrySettin
 async def _make_partitions(
     tx: Tx, shape: StorageMode, now: datetime, settings: TelemetrySettings
 ) -> None:
-    if shape is StorageMode.PLAIN:
+    # While readings are moved to a hypertable no partition may come that the move has not seen.
+    if shape is StorageMode.PLAIN and not await move_store.under_way(tx):
         last = now + settings.partitions_ahead
         await schema_store.make_reading_partitions(tx, now - _BEHIND, last)
     await schema_store.make_rollup_partitions(tx, now - _BEHIND, now + _ROLLUP_AHEAD)
@@ -118,6 +132,8 @@ async def _adopt_late_days(
         async with db.transaction() as tx:
             await schema_store.no_time_limit(tx)
             await schema_store.exclude_writers(tx)
+            if await move_store.under_way(tx):
+                return
             await schema_store.make_reading_partitions(tx, day, day + timedelta(days=1))
 
 
@@ -129,7 +145,7 @@ async def _ensure_community(
             await schema_store.exclude_writers(tx)
             if shape is not StorageMode.COMMUNITY:
                 await schema_store.run_script(tx, "community.sql")
-            await schema_store.add_policies(tx, settings)
+            await schema_store.set_policies(tx, settings)
     except psycopg.errors.LockNotAvailable:
         raise
     except psycopg.DatabaseError as error:

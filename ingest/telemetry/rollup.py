@@ -1,9 +1,13 @@
-"""The rollup job of the plain and Apache modes: closes buckets, and opens none again for late data.
+"""The rollup job: closes buckets, and computes again what late data touched.
+
+In the Community edition continuous aggregates close the buckets; what is left is late data that
+lies before them, and whoever else wants to know of it (`Recompute`).
 
 Every step is a transaction of its own and starts from what the database says, so a run that is
 killed anywhere is simply continued by the next one.
 """
 
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,8 +16,8 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from ingest.telemetry import rollup_store, schema_store
-from ingest.telemetry.model import TelemetrySettings
-from ingest.telemetry.rollup_store import RollupState
+from ingest.telemetry.model import StorageMode, TelemetrySettings
+from ingest.telemetry.rollup_store import Mark, RollupState
 from ingest.telemetry.rules import floor_to
 from kernel.db import Database, Tx
 
@@ -26,7 +30,15 @@ _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 # At 1,000 readings a second an hour is 3.6 million rows, some seconds of one core.
 _CHUNK = _HOUR
+_LONGEST_CHUNK = timedelta(days=32)
+_FEW_BUCKETS = 10_000
 _MARKS_AT_ONCE = 20_000
+
+Recompute = Callable[[Tx, Collection[Mark], datetime], Awaitable[None]]
+"""Called with device hours that got readings late, in the transaction that rolls them up again.
+
+What it raises leaves the marks for the next run. Sees the readings and their new buckets.
+"""
 
 _lag = Gauge(
     "silverline_rollup_lag_seconds", "Age of the end of the newest closed 15-minute bucket"
@@ -43,22 +55,26 @@ class RollupResult:
 
 
 async def roll_up(
-    db: Database, now: datetime, settings: TelemetrySettings | None = None
+    db: Database,
+    now: datetime,
+    settings: TelemetrySettings | None = None,
+    recompute: Recompute | None = None,
 ) -> RollupResult:
-    """Close the buckets that ended a minute ago or earlier; compute again what late data touched.
-
-    Does nothing where the database keeps continuous aggregates (Community edition).
-    """
+    """Close the buckets that ended a minute ago; compute again what late data touched."""
     settings = settings or TelemetrySettings()
     async with db.transaction() as tx:
-        if (await rollup_store.read_state(tx)).open_from is None:
-            return RollupResult()
+        closes = await schema_store.shape(tx) is not StorageMode.COMMUNITY
     await _open_next(db, now)
     buckets = 0
-    while written := await _close_next(db):
+    chunk = _CHUNK
+    while closes and (written := await _close_next(db, chunk)):
         buckets += written.buckets
+        # After a long pause with few readings in it, or none, there is no need to go by the hour.
+        chunk = min(2 * chunk, _LONGEST_CHUNK) if written.buckets < _FEW_BUCKETS else _CHUNK
     late = 0
-    while hours := await _redo_late(db, now - settings.keep_readings):
+    # A policy of the database deletes without telling us how far it went.
+    horizon = None if closes else now - settings.keep_readings
+    while hours := await _redo_late(db, now, horizon, recompute):
         late += hours
     return RollupResult(buckets, late)
 
@@ -78,15 +94,15 @@ class _Step:
     buckets: int
 
 
-async def _close_next(db: Database) -> _Step | None:
-    """Close what follows, at most an hour of readings, None when nothing is left to close."""
+async def _close_next(db: Database, chunk: timedelta) -> _Step | None:
+    """Close what follows, at most a chunk of readings, None when nothing is left to close."""
     async with db.transaction() as tx:
         await schema_store.no_time_limit(tx)
         await rollup_store.lock_job(tx)
         state = await rollup_store.read_state(tx)
         if state.open_from is None:
             return None
-        done_15m = min(state.done_15m + _CHUNK, state.open_from)
+        done_15m = min(state.done_15m + chunk, state.open_from)
         if done_15m <= state.done_15m:
             _lag.set_to_current_time()
             return None
@@ -111,7 +127,9 @@ async def _close_coarser(tx: Tx, state: RollupState, done_15m: datetime) -> int:
     return buckets
 
 
-async def _redo_late(db: Database, horizon: datetime) -> int:
+async def _redo_late(
+    db: Database, now: datetime, horizon: datetime | None, recompute: Recompute | None
+) -> int:
     """Take some marks and compute their buckets again; returns how many marks there were."""
     async with db.transaction() as tx:
         await schema_store.no_time_limit(tx)
@@ -124,5 +142,7 @@ async def _redo_late(db: Database, horizon: datetime) -> int:
             await rollup_store.reroll_15m(tx, marks, state.done_15m)
             await rollup_store.reroll_1h(tx, marks, state.done_1h)
             await rollup_store.reroll_1d(tx, marks, state.done_1d)
+            if recompute is not None:
+                await recompute(tx, marks, now)
             _late.inc(len(marks))
     return taken

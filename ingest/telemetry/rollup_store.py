@@ -1,13 +1,18 @@
 """SQL of the rollup: closed buckets are computed once, and again where late readings came.
 
 Every statement replaces whole buckets by what they are made of, so running one twice does no harm.
+
+A bucket's `sketch` holds its readings by bins (migrations/0011_sketches.sql) and is merged upwards
+without any loss. A quantile from it is the middle of the bin in which the reading of that rank lies
+(nearest rank, as percentile_disc), kept between `low` and `high`: off by at most half a bin, that
+is sqrt(value² + 100) / 800. For a heart rate of 72 that is 0.1, for 37 °C 0.05.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from kernel.db import Tx, execute, fetch_one, fetch_tuples
+from kernel.db import Tx, execute, fetch_one, fetch_tuples, fetch_value
 
 _JOB_LOCK = 0x51_1F_E4_22
 
@@ -16,7 +21,8 @@ _JOB_LOCK = 0x51_1F_E4_22
 class RollupState:
     """How far each level is (exclusive), and before when readings count as late.
 
-    `open_from` is None where the database itself keeps continuous aggregates up to date.
+    In the Community edition `done_…` stay where its continuous aggregates begin. `open_from` is
+    None before the first run there, when nobody marks late readings yet.
     """
 
     open_from: datetime | None
@@ -56,7 +62,8 @@ async def set_open_from(tx: Tx, moment: datetime) -> None:
     """From now on readings before `moment` are late. Writers must be kept out."""
     await execute(
         tx,
-        "UPDATE rollup_state SET open_from = %s WHERE level = '15m' AND open_from < %s",
+        "UPDATE rollup_state SET open_from = %s"
+        " WHERE level = '15m' AND (open_from IS NULL OR open_from < %s)",
         (moment, moment),
     )
 
@@ -71,13 +78,15 @@ async def roll_15m(tx: Tx, start: datetime, end: datetime) -> int:
     return await execute(
         tx,
         """
-        INSERT INTO reading_rollup_15m AS b (device_no, metric, bucket, low, high, total, n)
+        INSERT INTO reading_rollup_15m AS b (device_no, metric, bucket, low, high, total, n, sketch)
         SELECT device_no, metric, telemetry_bucket('15 minutes', time),
-               min(value), max(value), sum(value), count(*)
+               min(value), max(value), sum(value), count(*),
+               telemetry_sketch(array_agg(telemetry_bin(value)))
         FROM reading WHERE time >= %s AND time < %s AND quality & 10 = 0
         GROUP BY 1, 2, 3
         ON CONFLICT (device_no, metric, bucket) DO UPDATE
-        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n,
+            sketch = excluded.sketch
         """,
         (start, end),
     )
@@ -88,13 +97,14 @@ async def roll_1h(tx: Tx, start: datetime, end: datetime) -> int:
     return await execute(
         tx,
         """
-        INSERT INTO reading_rollup_1h AS b (device_no, metric, bucket, low, high, total, n)
+        INSERT INTO reading_rollup_1h AS b (device_no, metric, bucket, low, high, total, n, sketch)
         SELECT device_no, metric, telemetry_bucket('1 hour', bucket),
-               min(low), max(high), sum(total), sum(n)
+               min(low), max(high), sum(total), sum(n), telemetry_merge(telemetry_concat(sketch))
         FROM reading_rollup_15m WHERE bucket >= %s AND bucket < %s
         GROUP BY 1, 2, 3
         ON CONFLICT (device_no, metric, bucket) DO UPDATE
-        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n,
+            sketch = excluded.sketch
         """,
         (start, end),
     )
@@ -105,23 +115,24 @@ async def roll_1d(tx: Tx, start: datetime, end: datetime) -> int:
     return await execute(
         tx,
         """
-        INSERT INTO reading_rollup_1d AS b (device_no, metric, bucket, low, high, total, n)
+        INSERT INTO reading_rollup_1d AS b (device_no, metric, bucket, low, high, total, n, sketch)
         SELECT device_no, metric, telemetry_bucket('1 day', bucket),
-               min(low), max(high), sum(total), sum(n)
+               min(low), max(high), sum(total), sum(n), telemetry_merge(telemetry_concat(sketch))
         FROM reading_rollup_1h WHERE bucket >= %s AND bucket < %s
         GROUP BY 1, 2, 3
         ON CONFLICT (device_no, metric, bucket) DO UPDATE
-        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n,
+            sketch = excluded.sketch
         """,
         (start, end),
     )
 
 
-async def take_late_marks(tx: Tx, limit: int, horizon: datetime) -> tuple[list[Mark], int]:
+async def take_late_marks(tx: Tx, limit: int, horizon: datetime | None) -> tuple[list[Mark], int]:
     """Take marks away, at most `limit`; return those to do again, and how many there were.
 
-    The readings that they stand for are visible to the following statements. Marks before `horizon`
-    or before what was ever deleted are dropped: a bucket of late readings alone would be wrong.
+    The readings that they stand for are visible to the following statements. Marks before what was
+    ever deleted (and before `horizon`) are dropped: a bucket of late readings alone would be wrong.
     """
     rows = await fetch_tuples(
         tx,
@@ -136,23 +147,34 @@ async def take_late_marks(tx: Tx, limit: int, horizon: datetime) -> tuple[list[M
     return list({(row[0], row[1]) for row in rows if row[2]}), len(rows)
 
 
+async def oldest_mark(tx: Tx) -> datetime | None:
+    """Return the oldest hour that is still to be computed again, None when there is none."""
+    hour: datetime | None = await fetch_value(
+        tx,
+        "SELECT min(hour) FROM reading_late"
+        " WHERE hour >= (SELECT done_until FROM rollup_state WHERE level = 'raw')",
+    )
+    return hour
+
+
 async def reroll_15m(tx: Tx, marks: Collection[Mark], done: datetime) -> int:
     """Compute the 15-minute buckets of marked hours again, before `done`; returns how many."""
     return await execute(
         tx,
         """
-        INSERT INTO reading_rollup_15m AS b (device_no, metric, bucket, low, high, total, n)
+        INSERT INTO reading_rollup_15m AS b (device_no, metric, bucket, low, high, total, n, sketch)
         SELECT m.device_no, r.*
         FROM unnest(%s::bigint[], %s::timestamptz[]) AS m (device_no, hour)
         CROSS JOIN LATERAL (
             SELECT metric, telemetry_bucket('15 minutes', time), min(value), max(value),
-                   sum(value), count(*)
+                   sum(value), count(*), telemetry_sketch(array_agg(telemetry_bin(value)))
             FROM reading
             WHERE device_no = m.device_no AND time >= m.hour
                   AND time < least(m.hour + interval '1 hour', %s) AND quality & 10 = 0
             GROUP BY 1, 2 OFFSET 0) AS r
         ON CONFLICT (device_no, metric, bucket) DO UPDATE
-        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n,
+            sketch = excluded.sketch
         """,
         (*_columns(marks), done),
     )
@@ -163,18 +185,20 @@ async def reroll_1h(tx: Tx, marks: Collection[Mark], done: datetime) -> int:
     return await execute(
         tx,
         """
-        INSERT INTO reading_rollup_1h AS b (device_no, metric, bucket, low, high, total, n)
-        SELECT m.device_no, r.metric, m.hour, r.low, r.high, r.total, r.n
+        INSERT INTO reading_rollup_1h AS b (device_no, metric, bucket, low, high, total, n, sketch)
+        SELECT m.device_no, r.metric, m.hour, r.low, r.high, r.total, r.n, r.sketch
         FROM unnest(%s::bigint[], %s::timestamptz[]) AS m (device_no, hour)
         CROSS JOIN LATERAL (
-            SELECT metric, min(low) AS low, max(high) AS high, sum(total) AS total, sum(n) AS n
+            SELECT metric, min(low) AS low, max(high) AS high, sum(total) AS total, sum(n) AS n,
+                   telemetry_merge(telemetry_concat(sketch)) AS sketch
             FROM reading_rollup_15m
             WHERE device_no = m.device_no AND bucket >= m.hour
                   AND bucket < m.hour + interval '1 hour'
             GROUP BY 1 OFFSET 0) AS r
         WHERE m.hour < %s
         ON CONFLICT (device_no, metric, bucket) DO UPDATE
-        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n,
+            sketch = excluded.sketch
         """,
         (*_columns(marks), done),
     )
@@ -185,19 +209,21 @@ async def reroll_1d(tx: Tx, marks: Collection[Mark], done: datetime) -> int:
     return await execute(
         tx,
         """
-        INSERT INTO reading_rollup_1d AS b (device_no, metric, bucket, low, high, total, n)
-        SELECT m.device_no, r.metric, m.day, r.low, r.high, r.total, r.n
+        INSERT INTO reading_rollup_1d AS b (device_no, metric, bucket, low, high, total, n, sketch)
+        SELECT m.device_no, r.metric, m.day, r.low, r.high, r.total, r.n, r.sketch
         FROM (SELECT DISTINCT device_no, telemetry_bucket('1 day', hour) AS day
               FROM unnest(%s::bigint[], %s::timestamptz[]) AS u (device_no, hour)) AS m
         CROSS JOIN LATERAL (
-            SELECT metric, min(low) AS low, max(high) AS high, sum(total) AS total, sum(n) AS n
+            SELECT metric, min(low) AS low, max(high) AS high, sum(total) AS total, sum(n) AS n,
+                   telemetry_merge(telemetry_concat(sketch)) AS sketch
             FROM reading_rollup_1h
             WHERE device_no = m.device_no AND bucket >= m.day
                   AND bucket < m.day + interval '24 hours'
             GROUP BY 1 OFFSET 0) AS r
         WHERE m.day < %s
         ON CONFLICT (device_no, metric, bucket) DO UPDATE
-        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n
+        SET low = excluded.low, high = excluded.high, total = excluded.total, n = excluded.n,
+            sketch = excluded.sketch
         """,
         (*_columns(marks), done),
     )

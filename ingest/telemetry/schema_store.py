@@ -1,10 +1,11 @@
 """SQL of the storage itself: what shape it has, its partitions, what TimescaleDB adds."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import resources
 
 from ingest.telemetry.model import StorageMode, TelemetrySettings
-from kernel.db import Tx, execute, fetch_tuples, fetch_value
+from kernel.db import Tx, execute, fetch_one, fetch_tuples, fetch_value
 
 # Waiting for a lock keeps new readers and writers waiting behind us: rather fail and try later.
 _LOCK_TIMEOUT = "3s"
@@ -15,8 +16,13 @@ async def exclude_writers(tx: Tx) -> None:
 
     Raises psycopg.errors.LockNotAvailable when a writer or reader does not make room in time.
     """
-    await execute(tx, "SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
+    await limit_lock_wait(tx)
     await execute(tx, "SELECT telemetry_exclude()")
+
+
+async def limit_lock_wait(tx: Tx) -> None:
+    """Wait three seconds at most for each lock of this transaction."""
+    await execute(tx, "SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
 
 
 async def no_time_limit(tx: Tx) -> None:
@@ -35,17 +41,43 @@ async def edition(tx: Tx) -> str | None:
     return licence
 
 
-async def can_create_extension(tx: Tx) -> bool:
-    """Return whether the server has TimescaleDB loaded, but this database does not have it yet."""
-    answer: bool = await fetch_value(
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What the server says of TimescaleDB: versions (None: not there), and whether it is loaded."""
+
+    available: str | None
+    installed: str | None
+    loaded: bool
+
+
+async def extension(tx: Tx) -> Extension:
+    """Return what is there of TimescaleDB: on the server, in this database, in its processes."""
+    found = await fetch_one(
         tx,
+        Extension,
         """
-        SELECT installed_version IS NULL
-               AND current_setting('shared_preload_libraries') ~ '\\mtimescaledb\\M'
+        SELECT max(default_version) AS available, max(installed_version) AS installed,
+               current_setting('shared_preload_libraries') ~ '\\mtimescaledb\\M' AS loaded
         FROM pg_available_extensions WHERE name = 'timescaledb'
         """,
     )
-    return bool(answer)
+    return found or Extension(None, None, loaded=False)
+
+
+async def can_create_extension(tx: Tx) -> bool:
+    """Return whether the server has TimescaleDB loaded, but this database does not have it yet."""
+    found = await extension(tx)
+    return found.available is not None and found.installed is None and found.loaded
+
+
+async def more_readings_than(tx: Tx, number: int) -> bool:
+    """Return whether there are more readings than a number; counts no further."""
+    answer: bool = await fetch_value(
+        tx,
+        "SELECT count(*) > %(n)s FROM (SELECT FROM reading LIMIT %(n)s::bigint + 1) AS r",
+        {"n": number},
+    )
+    return answer
 
 
 async def create_extension(tx: Tx) -> None:
@@ -104,7 +136,10 @@ async def make_rollup_partitions(tx: Tx, first: datetime, last: datetime) -> Non
 
 
 async def drop_readings(tx: Tx, mode: StorageMode, horizon: datetime) -> None:
-    """Delete readings before `horizon` by whole partitions or chunks, and note how far it went."""
+    """Delete readings before `horizon` by whole partitions or chunks, and note how far it went.
+
+    In the Community edition its own policy deletes; here it is only noted.
+    """
     if mode is StorageMode.PLAIN:
         await execute(tx, "SELECT telemetry_drop_partitions('reading', 'day', %s)", (horizon,))
         await execute(tx, "DELETE FROM reading_default WHERE time < %s", (horizon,))
@@ -131,26 +166,33 @@ async def drop_rollups(tx: Tx, horizon_15m: datetime, horizon_1h: datetime) -> N
     )
 
 
-async def add_policies(tx: Tx, settings: TelemetrySettings) -> None:
+async def set_policies(tx: Tx, settings: TelemetrySettings) -> None:
     """Community edition: refresh, columnstore and retention as background jobs of the database.
 
-    A refresh never reaches back to readings that are deleted: it would empty their buckets.
+    Policies that are there are replaced, so that changed settings take effect. A refresh never
+    reaches back to readings that are deleted: it would empty their buckets.
     """
     reach = settings.keep_readings - timedelta(days=2)
     for view, every in (("15m", "5 minutes"), ("1h", "15 minutes"), ("1d", "1 hour")):
         await execute(
             tx,
+            "SELECT remove_continuous_aggregate_policy("
+            "('reading_cagg_' || %s)::regclass, if_exists => true)",
+            (view,),
+        )
+        await execute(
+            tx,
             """
             SELECT add_continuous_aggregate_policy(
                 ('reading_cagg_' || %(level)s)::regclass, start_offset => %(reach)s::interval,
-                end_offset => INTERVAL '1 minute', schedule_interval => %(every)s::interval,
-                if_not_exists => true)
+                end_offset => INTERVAL '1 minute', schedule_interval => %(every)s::interval)
             """,
             {"level": view, "reach": reach, "every": every},
         )
+    await execute(tx, "CALL remove_columnstore_policy('reading', if_exists => true)")
     await execute(
         tx,
-        "CALL add_columnstore_policy('reading', after => %s::interval, if_not_exists => true)",
+        "CALL add_columnstore_policy('reading', after => %s::interval)",
         (settings.compress_after,),
     )
     for table, kept in (
@@ -159,8 +201,39 @@ async def add_policies(tx: Tx, settings: TelemetrySettings) -> None:
         ("reading_cagg_1h", settings.keep_1h),
     ):
         await execute(
+            tx, "SELECT remove_retention_policy(%s::regclass, if_exists => true)", (table,)
+        )
+        await execute(
             tx,
-            "SELECT add_retention_policy(%s::regclass, drop_after => %s::interval, "
-            "if_not_exists => true)",
+            "SELECT add_retention_policy(%s::regclass, drop_after => %s::interval)",
             (table, kept),
         )
+
+
+async def aggregates_refreshed(tx: Tx, since: datetime) -> bool:
+    """Community edition: whether every continuous aggregate was refreshed since a moment."""
+    answer: bool = await fetch_value(
+        tx,
+        """
+        SELECT coalesce(bool_and(s.last_successful_finish >= %s), false)
+        FROM timescaledb_information.jobs j
+        LEFT JOIN timescaledb_information.job_stats s USING (job_id)
+        WHERE j.proc_name = 'policy_refresh_continuous_aggregate'
+        """,
+        (since,),
+    )
+    return answer
+
+
+async def let_policy_delete(tx: Tx, *, allowed: bool) -> None:
+    """Community edition: let the retention policy of the readings run, or stop it."""
+    await execute(
+        tx,
+        """
+        SELECT alter_job(job_id, scheduled => %(allowed)s)
+        FROM timescaledb_information.jobs
+        WHERE proc_name = 'policy_retention' AND hypertable_name = 'reading'
+              AND scheduled <> %(allowed)s
+        """,
+        {"allowed": allowed},
+    )

@@ -1,7 +1,8 @@
 -- What only the Community edition has: continuous aggregates and the columnstore.
 -- The rollup tables keep what is older than the readings; from `done_until` on the continuous
--- aggregates take over, and late readings are theirs to notice (open_from NULL: nobody marks any).
-UPDATE rollup_state SET open_from = NULL, done_until = least(
+-- aggregates take over. Marks of late readings are still made: not for them, which notice by
+-- themselves, but for whoever computes something of their own from readings.
+UPDATE rollup_state SET done_until = least(
     (SELECT done_until FROM rollup_state WHERE level = '1d'),
     (SELECT telemetry_bucket('1 day', min(time)) + interval '1 day' FROM reading)
 ) WHERE level <> 'raw';
@@ -11,7 +12,8 @@ CREATE MATERIALIZED VIEW reading_cagg_15m
     WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
     SELECT device_no, metric,
            time_bucket(INTERVAL '15 minutes', time, TIMESTAMPTZ '2000-01-03 00:00:00+08') AS bucket,
-           min(value) AS low, max(value) AS high, sum(value) AS total, count(*) AS n
+           min(value) AS low, max(value) AS high, sum(value) AS total, count(*) AS n,
+           telemetry_sketch(array_agg(telemetry_bin(value))) AS sketch
     FROM reading WHERE quality & 10 = 0
     GROUP BY 1, 2, 3
     WITH NO DATA;
@@ -19,7 +21,8 @@ CREATE MATERIALIZED VIEW reading_cagg_1h
     WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
     SELECT device_no, metric,
            time_bucket(INTERVAL '1 hour', bucket, TIMESTAMPTZ '2000-01-03 00:00:00+08') AS hour,
-           min(low) AS low, max(high) AS high, sum(total) AS total, sum(n)::bigint AS n
+           min(low) AS low, max(high) AS high, sum(total) AS total, sum(n)::bigint AS n,
+           telemetry_merge(telemetry_concat(sketch)) AS sketch
     FROM reading_cagg_15m
     GROUP BY 1, 2, 3
     WITH NO DATA;
@@ -27,33 +30,35 @@ CREATE MATERIALIZED VIEW reading_cagg_1d
     WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
     SELECT device_no, metric,
            time_bucket(INTERVAL '1 day', hour, TIMESTAMPTZ '2000-01-03 00:00:00+08') AS day,
-           min(low) AS low, max(high) AS high, sum(total) AS total, sum(n)::bigint AS n
+           min(low) AS low, max(high) AS high, sum(total) AS total, sum(n)::bigint AS n,
+           telemetry_merge(telemetry_concat(sketch)) AS sketch
     FROM reading_cagg_1h
     GROUP BY 1, 2, 3
     WITH NO DATA;
 
-CREATE OR REPLACE VIEW reading_15m AS
-    SELECT device_no, metric, bucket, low, high, total / n AS mean, total, n
+-- reading_15m and the rest stand on these three.
+CREATE OR REPLACE VIEW reading_sketch_15m AS
+    SELECT device_no, metric, bucket, low, high, total, n, sketch
     FROM reading_rollup_15m
     WHERE bucket < (SELECT done_until FROM rollup_state WHERE level = '15m')
     UNION ALL
-    SELECT device_no, metric, bucket, low, high, total / n, total, n
+    SELECT device_no, metric, bucket, low, high, total, n, sketch
     FROM reading_cagg_15m
     WHERE bucket >= (SELECT done_until FROM rollup_state WHERE level = '15m');
-CREATE OR REPLACE VIEW reading_1h AS
-    SELECT device_no, metric, bucket, low, high, total / n AS mean, total, n
+CREATE OR REPLACE VIEW reading_sketch_1h AS
+    SELECT device_no, metric, bucket, low, high, total, n, sketch
     FROM reading_rollup_1h
     WHERE bucket < (SELECT done_until FROM rollup_state WHERE level = '1h')
     UNION ALL
-    SELECT device_no, metric, hour, low, high, total / n, total, n
+    SELECT device_no, metric, hour, low, high, total, n, sketch
     FROM reading_cagg_1h
     WHERE hour >= (SELECT done_until FROM rollup_state WHERE level = '1h');
-CREATE OR REPLACE VIEW reading_1d AS
-    SELECT device_no, metric, bucket, low, high, total / n AS mean, total, n
+CREATE OR REPLACE VIEW reading_sketch_1d AS
+    SELECT device_no, metric, bucket, low, high, total, n, sketch
     FROM reading_rollup_1d
     WHERE bucket < (SELECT done_until FROM rollup_state WHERE level = '1d')
     UNION ALL
-    SELECT device_no, metric, day, low, high, total / n, total, n
+    SELECT device_no, metric, day, low, high, total, n, sketch
     FROM reading_cagg_1d
     WHERE day >= (SELECT done_until FROM rollup_state WHERE level = '1d');
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 from psycopg import sql
 
-from ingest.telemetry import rollup
-from ingest.telemetry.model import Quality, ReadingRow, StorageMode
+from ingest.telemetry import jobs, rollup
+from ingest.telemetry.model import Quality, ReadingRow, StorageMode, TelemetrySettings
 from ingest.telemetry.store import copy_readings
 from kernel.db import Database, fetch_tuples, fetch_value
 from tests.ingest.telemetry.conftest import Storage
@@ -127,6 +127,8 @@ async def test_a_late_reading_beside_deleted_ones_does_not_replace_their_bucket(
     await rollup.roll_up(storage.db, now + 2 * DAY)
     before = await shown(storage.db, "1h")
     later = now + 100 * DAY
+    await rollup.roll_up(storage.db, later)
+    await jobs.delete_old(storage.db, later, TelemetrySettings())
     await put(storage.db, ReadingRow(now + MINUTE, 1, 1, 10.0))
     await rollup.roll_up(storage.db, later)
     assert await shown(storage.db, "1h") == before

@@ -1,0 +1,92 @@
+"""The Community edition's views, as far as they can be had without it.
+
+Its continuous aggregates show, with materialized_only off, what their query would show: so plain
+views of the same queries stand in for them here, on the laboratory's Apache edition. What policies
+do is not tested anywhere but with SILVERLINE_TEST_COMMUNITY_URL.
+"""
+
+import random
+import re
+from datetime import datetime, timedelta
+from importlib import resources
+
+import pytest
+
+from ingest.telemetry import jobs, rollup, schema_store
+from ingest.telemetry.model import ReadingRow, StorageMode, TelemetrySettings
+from ingest.telemetry.rollup_store import Mark
+from ingest.telemetry.store import copy_readings
+from kernel.db import Database, fetch_tuples
+from tests.ingest.telemetry.conftest import Storage
+from tests.ingest.telemetry.test_rollup import assert_views_right
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+pytestmark = pytest.mark.parametrize("storage_mode", ["apache"], indirect=True)
+
+
+@pytest.fixture
+async def stand_in(storage: Storage, now: datetime) -> Database:
+    """A week of readings and rollups first, as an installation has that is upgraded."""
+    await put(storage.db, *week(now))
+    await rollup.roll_up(storage.db, now + 7 * DAY)
+    text = (resources.files("ingest.telemetry") / "sql/community.sql").read_text("utf-8")
+    text = re.sub(r"MATERIALIZED VIEW (\w+)\s+WITH \([^)]*\)", r"VIEW \1", text)
+    text = text.replace("WITH NO DATA", "")
+    text = re.sub(r"ALTER TABLE reading SET \(.*?\);", "", text, flags=re.DOTALL)
+    async with storage.db.transaction() as tx:
+        await tx.execute(text.encode())
+        assert await schema_store.shape(tx) is StorageMode.COMMUNITY
+    return storage.db
+
+
+def week(start: datetime) -> list[ReadingRow]:
+    chance = random.Random(3)
+    return [
+        ReadingRow(start + n * 15 * MINUTE, device, 1, float(chance.randint(50, 120)))
+        for n in range(7 * 96)
+        for device in (1, 2)
+    ]
+
+
+async def put(db: Database, *rows: ReadingRow) -> None:
+    async with db.transaction() as tx:
+        await copy_readings(tx, rows)
+
+
+async def test_the_views_show_what_they_showed(stand_in: Database, now: datetime) -> None:
+    await assert_views_right(stand_in)
+    await put(stand_in, *week(now + 7 * DAY))
+    assert await rollup.roll_up(stand_in, now + 14 * DAY) == rollup.RollupResult()
+    await assert_views_right(stand_in)
+    async with stand_in.connection() as conn:
+        rows = await fetch_tuples(
+            conn, "SELECT count(*), count(p50), min(p50) > 70 FROM reading_quantile_1d"
+        )
+    assert rows == [(30, 30, True)]
+
+
+async def test_late_readings_are_told_of_and_old_buckets_made_right(
+    stand_in: Database, now: datetime
+) -> None:
+    told: list[Mark] = []
+
+    async def recompute(tx: object, marks: object, at: datetime) -> None:
+        told.extend(marks)  # type: ignore[call-overload]
+
+    await put(stand_in, ReadingRow(now + DAY, 1, 1, 199.0), ReadingRow(now - DAY, 7, 1, 66.0))
+    await rollup.roll_up(stand_in, now + 8 * DAY, None, recompute)
+    assert sorted(told) == [
+        (1, (now + DAY).replace(minute=0)), (7, (now - DAY).replace(minute=0))
+    ]  # fmt: skip
+    await assert_views_right(stand_in)
+
+
+async def test_the_policy_is_looked_after_by_valid_statements(
+    stand_in: Database, now: datetime
+) -> None:
+    """Without a job of the database there is nothing to pause, and nothing to fail."""
+    await jobs.delete_old(stand_in, now + 8 * DAY, TelemetrySettings())
+    async with stand_in.transaction() as tx:
+        assert not await schema_store.aggregates_refreshed(tx, now)
+        await schema_store.let_policy_delete(tx, allowed=False)
