@@ -1,24 +1,66 @@
-"""Fixtures for every test: a real PostgreSQL, a fresh database each test, a fixed time."""
+"""Fixtures for every test: a real PostgreSQL, a fresh database, a browser, a fixed time."""
 
+import functools
 import itertools
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import CodeType
 
+import jinja2
 import psycopg
 import pytest
+from argon2 import PasswordHasher
+from jinja2.bccache import Bucket
+from playwright.async_api import Browser, async_playwright
 from psycopg import sql
 
 from app.embedded.postgres import EmbeddedPostgres
+from dashboards.ui import environment
+from dashboards.ui.assets import Assets
+from dashboards.ui.environment import Pages, UiSettings
+from kernel.auth import passwords
 from kernel.crypto import FieldCipher
 from kernel.db import Database, Tx
+from kernel.divisions import load_divisions
 from kernel.migrate import migrate
+from tests.browsing import ARGUMENTS, CHROMIUM
 
 _numbers = itertools.count()
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 # Tests trade durability of the test server for speed; the fault tests start servers of their own.
-TEST_SERVER_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+TEST_SERVER_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_compression": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    # A small cache: to drop a database the server walks through all of it.
+    "shared_buffers": "32MB",
+    "max_wal_size": "512MB",
+}
+REAL_HASHER, REAL_NOBODY = passwords._hasher, passwords.NOBODY
+MEMORY = Path("/dev/shm")
+MEMORY_WANTED = 2 << 30
+
+
+class CompiledOnce(jinja2.BytecodeCache):
+    """Compiled templates by name, file and content."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType | None] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key, bucket.checksum] = bucket.code
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -31,9 +73,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in memory, if there is room: two thousand databases come and go in it."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_WANTED:
+        yield tmp_path_factory.mktemp("pg")
+        return
+    for left in MEMORY.glob("silverline-tests-*"):
+        # A session that was killed could not clean up, and this is memory.
+        if not Path(f"/proc/{left.name.split('-')[2]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"silverline-tests-{os.getpid()}-", dir=MEMORY) as made:
+        yield Path(made)
+
+
+@pytest.fixture(scope="session")
+def pg_server(server_folder: Path) -> Iterator[EmbeddedPostgres]:
     """The embedded PostgreSQL 18, started once for the session."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("pg") / "data", TEST_SERVER_SETTINGS)
+    server = EmbeddedPostgres(server_folder / "data", TEST_SERVER_SETTINGS)
     server.start()
     yield server
     server.stop()
@@ -44,6 +100,23 @@ async def pg_template(pg_server: EmbeddedPostgres) -> str:
     """Name of a migrated database that each test's own database is cloned from."""
     await migrate(pg_server.ensure_database("template_silverline"))
     return "template_silverline"
+
+
+@pytest.fixture(scope="session")
+async def divided_template(pg_server: EmbeddedPostgres, pg_template: str) -> str:
+    """Name of the same with the administrative divisions in it."""
+    name = _clone(pg_server, pg_template)
+    database = await Database.open(pg_server.url(name), max_size=1)
+    async with database.transaction() as tx:
+        await load_divisions(tx)
+    await database.close()
+    return name
+
+
+@pytest.fixture
+def db_template(pg_template: str) -> str:
+    """What the test's database is cloned from; a folder may ask for `divided_template` instead."""
+    return pg_template
 
 
 def _clone(server: EmbeddedPostgres, template: str) -> str:
@@ -58,9 +131,9 @@ def _clone(server: EmbeddedPostgres, template: str) -> str:
 
 
 @pytest.fixture
-def db_url(pg_server: EmbeddedPostgres, pg_template: str) -> Iterator[str]:
+def db_url(pg_server: EmbeddedPostgres, db_template: str) -> Iterator[str]:
     """Connection string of a fresh, migrated database of this test alone."""
-    name = _clone(pg_server, pg_template)
+    name = _clone(pg_server, db_template)
     yield pg_server.url(name)
     with psycopg.connect(pg_server.url("postgres"), autocommit=True) as conn:
         conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -97,3 +170,50 @@ def cipher() -> FieldCipher:
 def project() -> Path:
     """The root folder of the project."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashes() -> Iterator[None]:
+    """Real argon2 with small parameters: hundreds of tests log in."""
+    small = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", small)
+        patch.setattr(passwords, "NOBODY", small.hash("nobody"))
+        yield
+
+
+@pytest.fixture
+def real_hashes(cheap_hashes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 with the parameters that it has in production."""
+    monkeypatch.setattr(passwords, "_hasher", REAL_HASHER)
+    monkeypatch.setattr(passwords, "NOBODY", REAL_NOBODY)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_templates() -> Iterator[None]:
+    """Every test's application has the same templates: they are compiled once for all."""
+    once = functools.partial(jinja2.Environment, bytecode_cache=CompiledOnce())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "Environment", once)
+        yield
+
+
+@pytest.fixture(scope="session")
+def built_assets(project: Path) -> None:
+    """The front end, built from the sources at hand unless it is already."""
+    subprocess.run([sys.executable, project / "tools" / "assets.py", "build"], check=True)
+
+
+@pytest.fixture(scope="session")
+def pages(built_assets: None) -> Pages:
+    """The templates of an installation without peculiarities."""
+    return Pages(UiSettings(), Assets())
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """A real browser, started once for the session; each test opens contexts of its own."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()

@@ -7,7 +7,6 @@ import pytest
 
 from kernel.auth.model import Actor, Role
 from kernel.db import Database, Tx
-from kernel.divisions.service import load_divisions
 from kernel.ids import new_id
 
 MakeActor = Callable[..., "object"]
@@ -34,28 +33,27 @@ async def add_actor(
 
 
 @pytest.fixture
-async def city(db: Database) -> None:
-    """The divisions of the country are loaded."""
-    async with db.transaction() as tx:
-        await load_divisions(tx)
+def db_template(divided_template: str) -> str:
+    """The divisions of the country are there."""
+    return divided_template
 
 
 @pytest.fixture
-async def manager(db: Database, city: None) -> Actor:
+async def manager(db: Database) -> Actor:
     """A care manager of 呼和浩特: may read, reveal, write and import."""
     async with db.transaction() as tx:
         return await add_actor(tx, "sunli", Role.CARE_MANAGER, name="孙丽")
 
 
 @pytest.fixture
-async def operator(db: Database, city: None) -> Actor:
+async def operator(db: Database) -> Actor:
     """An operator: may read and reveal, not write."""
     async with db.transaction() as tx:
         return await add_actor(tx, "wangfang", Role.OPERATOR)
 
 
 @pytest.fixture
-async def outsider(db: Database, city: None) -> Actor:
+async def outsider(db: Database) -> Actor:
     """A care manager of 玉泉区 alone."""
     async with db.transaction() as tx:
         return await add_actor(tx, "zhaomin", Role.CARE_MANAGER, division="150104", name="赵敏")

@@ -134,7 +134,7 @@ async def test_one_id_number_is_one_person_also_for_two_clerks_at_once(
 
 
 async def test_who_comes_second_is_told_who_was_first(
-    db: Database, cipher: FieldCipher, manager: Actor, city: None, now: datetime
+    db: Database, cipher: FieldCipher, manager: Actor, now: datetime
 ) -> None:
     elder_id = await register(db, cipher, manager, now)
     async with db.transaction() as tx:
@@ -173,7 +173,7 @@ async def test_a_change_names_the_fields_and_not_their_values(
 
 
 async def test_who_may_not_reveal_can_change_the_rest_of_a_record(
-    db: Database, cipher: FieldCipher, manager: Actor, city: None, now: datetime
+    db: Database, cipher: FieldCipher, manager: Actor, now: datetime
 ) -> None:
     elder_id = await register(db, cipher, manager, now)
     async with db.transaction() as tx:

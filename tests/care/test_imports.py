@@ -371,7 +371,7 @@ async def test_a_broken_file_is_an_error_of_its_field(
 
 
 async def test_five_thousand_rows_come_in_and_the_loop_stays_awake(
-    db: Database, cipher: FieldCipher, city: None, now: datetime
+    db: Database, cipher: FieldCipher, now: datetime
 ) -> None:
     async with db.transaction() as tx:
         clerk = await add_actor(tx, "clerk", Role.CARE_MANAGER)

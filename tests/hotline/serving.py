@@ -1,15 +1,12 @@
 """A real web server with the hotline's routes, and people logged in to it."""
 
 import asyncio
-import contextlib
 import secrets
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
 from app.web import add_error_handlers
@@ -25,14 +22,7 @@ from kernel.clock import utcnow
 from kernel.live import LiveHub
 from kernel.web import WebContext
 from tests.hotline.world import World
-
-
-class Server(uvicorn.Server):
-    """uvicorn inside of a test: it leaves the signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        yield
+from tests.serving import Server, listener, start
 
 
 @dataclass
@@ -41,7 +31,7 @@ class Site:
 
     url: str
     hub: LiveHub
-    server: uvicorn.Server
+    server: Server
     task: asyncio.Task[None]
     world: World
     clients: list[httpx.AsyncClient] = field(default_factory=list)
@@ -77,7 +67,7 @@ class Site:
     async def stop(self) -> None:
         """Stop as a process does: the feed first, then the server."""
         self.hub.close()
-        self.server.should_exit = True
+        self.server.stop()
         await self.task
 
 
@@ -86,10 +76,7 @@ async def serving(world: World, *, demo: bool = False) -> AsyncIterator[Site]:
     """Serve on a free port until the end of the block."""
     hub = LiveHub(world.db)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    on, url = listener()
     app.state.context = WebContext(
         db=world.db, cipher=world.cipher, hub=hub, public_url=url, secure_cookies=False, demo=demo
     )
@@ -100,17 +87,11 @@ async def serving(world: World, *, demo: bool = False) -> AsyncIterator[Site]:
     app.include_router(api.router, prefix="/api")
     app.include_router(carrier_api.router, prefix="/api")
     add_error_handlers(app)
-    config = uvicorn.Config(
-        app, port=port, log_config=None, lifespan="off", timeout_graceful_shutdown=5
-    )
-    server = Server(config)
     await hub.start()
-    task = asyncio.create_task(server.serve())
+    server, task = start(app, on)
     site = Site(url, hub, server, task, world)
     try:
-        async with asyncio.timeout(10):
-            while not server.started:
-                await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
             await hub.listening.wait()
         yield site
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from app.demo.run import Demo
 from app.stack import StackSettings
@@ -17,14 +17,6 @@ from kernel.crypto import FieldCipher, parse_master_key
 from kernel.db import Database, fetch_value
 
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "pictures"
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--mute-audio",
-    "--autoplay-policy=no-user-gesture-required",
-]
 PATIENCE_MS = 30_000
 WIDE = {"width": 1366, "height": 768}
 T = TypeVar("T")
@@ -117,15 +109,6 @@ async def centre(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cent
     await asyncio.gather(watching, return_exceptions=True)
     await db.close()
     await demo.stop()
-
-
-@pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    """Debian's Chromium."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
 
 
 class Seat:

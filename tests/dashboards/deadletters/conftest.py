@@ -11,13 +11,12 @@ from dashboards.ui.environment import Pages
 from kernel.auth.model import Role
 from kernel.crypto import FieldCipher
 from kernel.db import Database
-from tests.dashboards.devices.conftest import (  # noqa: F401 - fixtures
-    built_assets,
-    cheap_hashes,
-    chromium,
-    pages,
-)
 from tests.dashboards.devices.site import Site, Visitor, make_site
+
+
+@pytest.fixture
+def db_template(divided_template: str) -> str:
+    return divided_template
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ async def site(
     db: Database,
     cipher: FieldCipher,
     now: datetime,
-    pages: Pages,  # noqa: F811
+    pages: Pages,
 ) -> AsyncIterator[Site]:
     made = await make_site(db, cipher, now, pages, devices_router, letters_router)
     yield made

@@ -1,6 +1,5 @@
 """The pages of devices and dead letters on a real application, and people who are logged in."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,23 +8,22 @@ from datetime import datetime, timedelta
 from html import unescape
 
 import httpx
-import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from playwright.async_api import Browser, BrowserContext, Page
 from starlette.responses import Response
 
 from app.web import add_error_handlers
 from dashboards.console.devices import router as devices_router
-from dashboards.ui.assets import AssetFiles, Assets
-from dashboards.ui.environment import Pages, UiSettings
+from dashboards.ui.assets import AssetFiles
+from dashboards.ui.environment import Pages
 from kernel.auth import service, users
 from kernel.auth.model import SYSTEM, Actor, Role
 from kernel.auth.web import COOKIE, public
 from kernel.crypto import FieldCipher
 from kernel.db import Database
-from kernel.divisions import load_divisions
 from kernel.live import LiveHub
 from kernel.web import WebContext, get_now
+from tests.serving import serving as served
 
 PASSWORD = "four-horses-run"
 
@@ -152,9 +150,7 @@ class Site:
 async def make_site(
     db: Database, cipher: FieldCipher, now: datetime, pages: Pages, *routers: APIRouter
 ) -> Site:
-    """Load the divisions and build the application."""
-    async with db.transaction() as tx:
-        await load_divisions(tx)
+    """Build the application."""
     clock = Clock(now)
     return Site(make_app(db, cipher, clock, pages, *routers), db, clock)
 
@@ -162,15 +158,8 @@ async def make_site(
 @asynccontextmanager
 async def serving(site: Site) -> AsyncIterator[str]:
     """Serve the application on a port; yields its address."""
-    config = uvicorn.Config(site.app, port=0, log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    server.force_exit = True
-    await task
+    async with served(site.app) as url:
+        yield url
 
 
 async def browse(
@@ -186,8 +175,3 @@ async def browse(
     context.set_default_timeout(10_000)
     await context.add_cookies([{"name": COOKIE, "value": token, "url": url}])
     return context, await context.new_page()
-
-
-def make_pages() -> Pages:
-    """Return the templates, compiled once."""
-    return Pages(UiSettings(), Assets())

@@ -1,57 +1,39 @@
 """The elders' pages on a real server and database, people who log in, and a browser."""
 
-import asyncio
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
-from argon2 import PasswordHasher
 from fastapi import Depends, FastAPI
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 from starlette.responses import Response
 
 from app.web import add_error_handlers
 from care.elders.demo import SeededElder, seed_elders
 from dashboards.console.elders import router
-from dashboards.ui.assets import DIST, AssetFiles, Assets
-from dashboards.ui.environment import Pages, UiSettings
+from dashboards.ui.assets import AssetFiles
+from dashboards.ui.environment import Pages
 from devices.metrics import METRICS
 from ingest.telemetry.model import ReadingRow
 from ingest.telemetry.store import copy_readings
-from kernel.auth import passwords, service, users
+from kernel.auth import service, users
 from kernel.auth.model import SYSTEM, Actor, Role
 from kernel.auth.web import public
 from kernel.crypto import FieldCipher
 from kernel.db import Database, Tx, fetch_value
-from kernel.divisions import load_divisions
 from kernel.live import LiveHub
 from kernel.web import WebContext, get_now
+from tests.serving import serving
 
 PASSWORD = "four-horses-run"
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
-@pytest.fixture(scope="session")
-def built_assets(project: Path) -> None:
-    """The front end; `make test` has built it before."""
-    if not (DIST / "manifest.json").exists():
-        subprocess.run([sys.executable, project / "tools" / "assets.py", "build"], check=True)
-
-
-@pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real argon2 with small parameters: these tests log in a lot."""
-    small = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", small)
-    monkeypatch.setattr(passwords, "NOBODY", small.hash("nobody"))
+@pytest.fixture
+def db_template(divided_template: str) -> str:
+    return divided_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +62,12 @@ class Site:
         )
 
 
-def make_app(db: Database, cipher: FieldCipher, now: datetime) -> FastAPI:
+def make_app(db: Database, cipher: FieldCipher, now: datetime, pages: Pages) -> FastAPI:
     made = FastAPI()
     made.state.context = WebContext(
         db=db, cipher=cipher, hub=LiveHub(db), public_url="", secure_cookies=False
     )
-    made.state.pages = Pages(UiSettings(), Assets())
+    made.state.pages = pages
     made.mount("/assets", AssetFiles())
     made.include_router(router)
     made.dependency_overrides[get_now] = lambda: now
@@ -105,20 +87,10 @@ def make_app(db: Database, cipher: FieldCipher, now: datetime) -> FastAPI:
 
 @pytest.fixture
 async def site(
-    db: Database, cipher: FieldCipher, now: datetime, built_assets: None
+    db: Database, cipher: FieldCipher, now: datetime, pages: Pages
 ) -> AsyncIterator[Site]:
-    async with db.transaction() as tx:
-        await load_divisions(tx)
-    app = make_app(db, cipher, now)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield Site(f"http://127.0.0.1:{port}", db, cipher, now)
-    server.should_exit = True
-    server.force_exit = True
-    await task
+    async with serving(make_app(db, cipher, now, pages)) as url:
+        yield Site(url, db, cipher, now)
 
 
 SignIn = Callable[..., Awaitable[Person]]
@@ -238,14 +210,6 @@ async def _incidents(tx: Tx, elder: SeededElder, device_no: int, now: datetime) 
             " '李强', '\\x00', 'completed', %s, %s)",
             (incident, at + timedelta(minutes=1), at + timedelta(minutes=2)),
         )
-
-
-@pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
 
 
 @dataclass(frozen=True, slots=True)

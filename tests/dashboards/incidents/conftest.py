@@ -4,49 +4,33 @@ import asyncio
 import base64
 import re
 import secrets
-import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import unescape
-from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 
 from app.settings import Settings
 from app.web import create_app
-from dashboards.ui.assets import DIST
 from kernel.auth import service, store, web
 from kernel.auth.model import Actor, Role, Session
 from kernel.clock import utcnow
 from kernel.crypto import FieldCipher
 from kernel.db import Database
-from kernel.divisions import load_divisions
 from kernel.live import LiveHub
-from tests.hotline.serving import Server
 from tests.hotline.world import World
+from tests.serving import listener, serving
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--autoplay-policy=no-user-gesture-required",
-]
 KEY = bytes(range(32))
 
 
-@pytest.fixture(scope="session")
-def built_assets(project: Path) -> None:
-    """The front end; `make test` has built it before."""
-    if not (DIST / "manifest.json").exists():
-        subprocess.run([sys.executable, project / "tools" / "assets.py", "build"], check=True)
+@pytest.fixture
+def db_template(divided_template: str) -> str:
+    return divided_template
 
 
 @pytest.fixture
@@ -56,10 +40,8 @@ def now() -> datetime:
 
 
 @pytest.fixture
-async def world(db: Database, cipher: FieldCipher, now: datetime) -> World:
+def world(db: Database, cipher: FieldCipher, now: datetime) -> World:
     """The test's database with helpers, and the divisions' names."""
-    async with db.transaction() as tx:
-        await load_divisions(tx)
     return World(db, cipher, now)
 
 
@@ -165,25 +147,10 @@ class Site:
         return page
 
 
-@pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 async def site(world: World, db_url: str, built_assets: None) -> AsyncIterator[Site]:
     """The application as it runs in the demonstration, on a free port."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    on, url = listener()
     settings = Settings.model_validate(
         {
             "database": {"url": db_url},
@@ -195,21 +162,13 @@ async def site(world: World, db_url: str, built_assets: None) -> AsyncIterator[S
     hub = LiveHub(world.db)
     await hub.start()
     app = create_app(settings, world.db, hub)
-    config = uvicorn.Config(
-        app, port=port, log_config=None, lifespan="off", timeout_graceful_shutdown=5
-    )
-    server = Server(config)
-    task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
-        while not server.started:
-            await asyncio.sleep(0.01)
-        await hub.listening.wait()
-    running = Site(url, world, hub)
-    yield running
-    await running.closing.aclose()
-    hub.close()
-    server.should_exit = True
-    await task
+    async with serving(app, on):
+        async with asyncio.timeout(30):
+            await hub.listening.wait()
+        running = Site(url, world, hub)
+        yield running
+        await running.closing.aclose()
+        hub.close()
     await hub.stop()
 
 

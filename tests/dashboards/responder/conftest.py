@@ -1,16 +1,13 @@
 """A site with a dispatch, and a phone."""
 
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, BrowserContext
 
 from hotline.incidents.model import Incident
 from kernel.auth.model import Actor
@@ -19,15 +16,6 @@ from kernel.crypto import FieldCipher
 from kernel.db import Database
 from tests.hotline.serving import Site, serving
 from tests.hotline.world import Person, World
-
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
-@pytest.fixture(scope="session")
-def built_assets(project: Path) -> None:
-    """The front end, built from the sources at hand."""
-    subprocess.run([sys.executable, project / "tools" / "assets.py", "build"], check=True)
 
 
 @pytest.fixture
@@ -80,14 +68,6 @@ async def task(site: Site, world: World) -> Task:
     incident, dispatch_id, token = await world.sent(incident, await world.responder(), operator)
     phone = site.client(Accept="text/html")
     return Task(world, operator, elder, incident, dispatch_id, f"/r/{token}", phone)
-
-
-@pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

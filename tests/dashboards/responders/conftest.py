@@ -12,13 +12,12 @@ from dashboards.ui.environment import Pages
 from kernel.auth.model import Role
 from kernel.crypto import FieldCipher
 from kernel.db import Database
-from tests.dashboards.devices.conftest import (  # noqa: F401 - fixtures
-    built_assets,
-    cheap_hashes,
-    chromium,
-    pages,
-)
 from tests.dashboards.devices.site import Site, Visitor, make_site
+
+
+@pytest.fixture
+def db_template(divided_template: str) -> str:
+    return divided_template
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ async def site(
     db: Database,
     cipher: FieldCipher,
     now: datetime,
-    pages: Pages,  # noqa: F811 - the fixture
+    pages: Pages,
 ) -> AsyncIterator[Site]:
     made = await make_site(db, cipher, now, pages, router, users_router, account_router)
     yield made

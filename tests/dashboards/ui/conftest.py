@@ -1,29 +1,11 @@
 """The built front end, the harness's web server and a real browser."""
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.dashboards.ui.harness import Stage, running
-
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--autoplay-policy=no-user-gesture-required",
-]
-
-
-@pytest.fixture(scope="session")
-def built_assets(project: Path) -> None:
-    """The front end, built from the sources at hand."""
-    subprocess.run([sys.executable, project / "tools" / "assets.py", "build"], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -39,14 +21,6 @@ def stage(running_stage: Stage) -> Iterator[Stage]:
     running_stage.reset()
     yield running_stage
     running_stage.cut()
-
-
-@pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

@@ -1,16 +1,12 @@
 """The pages of accounts and audit with their real neighbours, and people who log in to them."""
 
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from html import unescape
-from pathlib import Path
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from app.web import add_error_handlers
@@ -19,13 +15,11 @@ from dashboards.console.account.routes import api_router
 from dashboards.console.account.routes import router as account_router
 from dashboards.console.audit.routes import router as audit_router
 from dashboards.console.users.routes import router as users_router
-from dashboards.ui.assets import DIST, Assets
-from dashboards.ui.environment import Pages, UiSettings
-from kernel.auth import passwords, users
+from dashboards.ui.environment import Pages
+from kernel.auth import users
 from kernel.auth.model import SYSTEM, Role, User
 from kernel.crypto import FieldCipher
 from kernel.db import Database
-from kernel.divisions import load_divisions
 from kernel.live import LiveHub
 from kernel.web import WebContext, get_now
 
@@ -33,25 +27,9 @@ PASSWORD = "four-horses-run"
 HOST = "https://console.example.cn"
 
 
-@pytest.fixture(scope="session")
-def built_assets(project: Path) -> None:
-    """The front end; `make test` has built it before."""
-    if not (DIST / "manifest.json").exists():
-        subprocess.run([sys.executable, project / "tools" / "assets.py", "build"], check=True)
-
-
-@pytest.fixture(scope="session")
-def pages(built_assets: None) -> Pages:
-    """The templates, compiled once for all of these tests."""
-    return Pages(UiSettings(), Assets())
-
-
-@pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real argon2 with small parameters: these tests log in a lot."""
-    small = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", small)
-    monkeypatch.setattr(passwords, "NOBODY", small.hash("nobody"))
+@pytest.fixture
+def db_template(divided_template: str) -> str:
+    return divided_template
 
 
 class Clock:
@@ -70,9 +48,7 @@ def clock(now: datetime) -> Clock:
 
 
 @pytest.fixture
-async def app(db: Database, cipher: FieldCipher, clock: Clock, pages: Pages) -> FastAPI:
-    async with db.transaction() as tx:
-        await load_divisions(tx)
+def app(db: Database, cipher: FieldCipher, clock: Clock, pages: Pages) -> FastAPI:
     made = FastAPI()
     made.state.context = WebContext(
         db=db, cipher=cipher, hub=LiveHub(db), public_url=HOST, secure_cookies=True

@@ -1,15 +1,12 @@
 """Accounts and audit in a real browser: accessible, within the policy, nothing scrolls sideways."""
 
-import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 import pytest
-import uvicorn
 from fastapi import Depends, FastAPI, Response
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from dashboards.ui.assets import AssetFiles
 from kernel import audit
@@ -17,7 +14,6 @@ from kernel.auth.model import Role
 from kernel.auth.web import public
 from kernel.clock import utcnow
 from kernel.db import Database
-from tests.dashboards.ui.conftest import ARGUMENTS, CHROMIUM
 from tests.dashboards.ui.watching import (
     PICTURES,
     accessibility_findings,
@@ -26,15 +22,7 @@ from tests.dashboards.ui.watching import (
 )
 from tests.dashboards.users.conftest import PASSWORD, MakeUser
 from tests.dashboards.users.test_audit_page import WANG
-from tests.kernel.waiting import until
-
-
-@pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
+from tests.serving import listener, serving
 
 
 @pytest.fixture
@@ -46,19 +34,10 @@ async def url(app: FastAPI) -> AsyncIterator[str]:
         return Response("<div data-queue data-count='0'></div>", media_type="text/html")
 
     app.mount("/assets", AssetFiles())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = app.state.context
-    app.state.context = replace(
-        context, public_url=f"http://127.0.0.1:{port}", secure_cookies=False
-    )
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
-    task = asyncio.create_task(server.serve())
-    await until(lambda: server.started)
-    yield app.state.context.public_url
-    server.should_exit = True
-    await task
+    on, address = listener()
+    app.state.context = replace(app.state.context, public_url=address, secure_cookies=False)
+    async with serving(app, on):
+        yield address
 
 
 @dataclass

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from fastapi import APIRouter, Depends, FastAPI, Form, Request, Response
 
-from kernel.auth import passwords, prelogin, service, users, web
+from kernel.auth import prelogin, service, users, web
 from kernel.auth.model import SYSTEM, Actor, Permission, Role, Session, User
 from kernel.crypto import FieldCipher
 from kernel.db import Database
@@ -95,14 +94,6 @@ async def ip(request: Request, ctx: Context) -> str:
 @router.get("/forgotten")
 async def forgotten() -> str:
     return "this route has no mark"
-
-
-@pytest.fixture
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real argon2 with small parameters, for tests that log in dozens of times."""
-    small = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", small)
-    monkeypatch.setattr(passwords, "NOBODY", small.hash("nobody"))
 
 
 class Clock:

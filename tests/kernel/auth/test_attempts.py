@@ -14,8 +14,6 @@ from kernel.errors import DomainError
 from kernel.jobs import prune
 from tests.kernel.auth.conftest import PASSWORD, MakeUser
 
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
-
 
 async def try_login(
     db: Database,

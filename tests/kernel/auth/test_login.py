@@ -127,7 +127,7 @@ async def test_whatever_is_wrong_the_answer_is_the_same(
 
 
 async def test_an_unknown_name_costs_one_hash_like_a_wrong_password(
-    browser: Browser, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
+    real_hashes: None, browser: Browser, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_user()
     hashes: list[str] = []

@@ -17,7 +17,10 @@ from kernel.auth.passwords import (
     verify_password,
 )
 
+REAL = pytest.mark.usefixtures("real_hashes")
 
+
+@REAL
 async def test_a_password_fits_its_own_hash_only() -> None:
     stored = await hash_password("four-horses-run")
     assert stored.startswith("$argon2id$")
@@ -33,11 +36,13 @@ async def test_a_broken_hash_fits_nothing(stored: str) -> None:
     assert not await verify_password(stored, "four-horses-run")
 
 
+@REAL
 async def test_a_megabyte_of_password_is_not_hashed() -> None:
     stored = await hash_password("four-horses-run")
     assert not await verify_password(stored, "x" * 1_000_000)
 
 
+@REAL
 async def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:
     turns = 0
     hashing = asyncio.gather(*(hash_password(f"password number {n}") for n in range(4)))
@@ -49,6 +54,7 @@ async def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:
     assert turns > 10
 
 
+@REAL
 def test_the_hash_of_nobody_takes_as_long_as_a_real_one() -> None:
     assert not needs_rehash(passwords.NOBODY)
     assert PasswordHasher().check_needs_rehash(PasswordHasher(time_cost=1).hash("x"))

@@ -9,8 +9,6 @@ from kernel.auth.model import SYSTEM, Role
 from kernel.db import Database, execute, fetch_value
 from tests.kernel.auth.conftest import Browser, Clock, MakeUser, Open
 
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
-
 
 async def test_without_a_session_nobody_is_known(browser: Browser) -> None:
     assert (await browser.get("/api/me")).status_code == 401

@@ -20,7 +20,6 @@ from kernel.errors import Conflict, DomainError, Invalid, NotFound
 from kernel.ids import new_id
 from tests.kernel.auth.conftest import PASSWORD, MakeUser
 
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
 ADMIN = Actor(new_id(), "admin.city", "市管理员", frozenset({Role.ADMINISTRATOR}), "1501")
 FORM = AccountForm("王芳", frozenset({Role.OPERATOR}), "150102")
 
