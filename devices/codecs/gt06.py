@@ -6,21 +6,21 @@ protocol" and frames of public decoder tests; later models add packets, of which
 position, an alarm or a battery are read.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from devices.codecs import gt06_extras as extras
 from devices.codecs.binary import Reader
-from devices.codecs.fields import clean
 from devices.codecs.gt06_fields import (
+    FULL_LEVEL,
     Found,
     read_alarm,
     read_gps,
+    read_level,
     read_moment,
     read_state,
-    read_voltage,
 )
 from devices.messages import (
     Codec,
@@ -30,7 +30,6 @@ from devices.messages import (
     Flag,
     Frame,
     Message,
-    Position,
     Reading,
 )
 
@@ -39,11 +38,6 @@ MAX_FRAME = 8 * 1024
 
 _SHORT, _LONG, _END = b"\x78\x78", b"\x79\x79", b"\r\n"
 _TAIL = 6  # serial number, check sum, end
-_TEXT_POSITION = re.compile(
-    r"Current position!Lat:([NS])(\d+\.\d+),Lon:([EW])(\d+\.\d+),Course:(\d+\.\d+),"
-    r"Speed:(\d+\.\d+),DateTime:(\d{4}-\d\d-\d\d) +(\d\d:\d\d:\d\d)",
-    re.ASCII,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +161,16 @@ def _message(packet: _Packet, found: Found) -> Message:
     if found.position is not None and not found.position.valid:
         flags.add(Flag.POSITION_INVALID)
     activated = any(not alarm.level for alarm in found.alarms.values())
+    if found.late:
+        flags.add(Flag.REPLAYED)
     battery = found.battery
+    values = found.readings if battery is None else {"battery": battery, **found.readings}
     known = battery is not None or found.charging is not None
     return Message(
         device=packet.device,
         kind="alarm" if activated else "location" if found.position else "status",
         at=found.at,
-        readings=() if battery is None else (Reading("battery", battery),),
+        readings=tuple(Reading(metric, value) for metric, value in values.items()),
         alarms=tuple(found.alarms.values()),
         position=found.position,
         status=DeviceStatus(battery_percent=battery, charging=found.charging) if known else None,
@@ -184,6 +181,17 @@ def _message(packet: _Packet, found: Found) -> Message:
 
 def _position(packet: _Packet) -> Found:
     found, _ = _start(packet)
+    return found
+
+
+def _reported_position(packet: _Packet) -> Found:
+    """0x22, 0x2D, 0x37: as 0x12, with a tail behind the cell."""
+    found, reader = _start(packet)
+    if found.at is not None and reader.left >= 11:
+        country = reader.uint(2)
+        reader.take(7 if country >> 15 else 6)
+        if reader.left >= 3:
+            extras.read_position_tail(found, reader)
     return found
 
 
@@ -249,30 +257,12 @@ def _tail(found: Found, tail: bytes, *, wide_voltage: bool) -> None:
         # One model has a voltage of two bytes here.
         read_alarm(found, tail[4])
     else:
-        read_voltage(found, tail[1])
-        read_alarm(found, tail[3])
-
-
-def _heartbeat(packet: _Packet) -> Found:
-    """0x13, 0x23: state, voltage level, signal."""
-    found = Found()
-    if packet.content:
-        read_state(found, packet.content[0])
-    if packet.number == 0x13 and 3 <= len(packet.content) <= 6:
-        read_voltage(found, packet.content[1])
-    return found
-
-
-def _camera_alarm(packet: _Packet) -> Found:
-    """0x95: time, position without satellites and speed, alarm code; or time and code only."""
-    found, reader = Found(), Reader(packet.content)
-    found.at = read_moment(reader)
-    if reader.left > 10:
-        read_gps(found, reader, satellites=False, speed=False)
-        read_alarm(found, reader.uint(1))
-    elif reader.left:
-        found.states["alarm_code"] = reader.uint(1)
-    return found
+        read_level(found, tail[1])
+        # Some models have another meaning for 0x19, low battery: a full one is not low.
+        full = tail[1] == FULL_LEVEL and tail[3] == 0x19
+        read_alarm(found, 0 if full else tail[3])
+        if full:
+            found.states["alarm_code"] = tail[3]
 
 
 def _prefixed_position(packet: _Packet) -> Found:
@@ -292,45 +282,16 @@ def _long_position(packet: _Packet) -> Found:
     return found
 
 
-def _modules(packet: _Packet) -> Found:
-    """7979 70: number, length and content of each module."""
-    found, reader = Found(), Reader(packet.content)
-    while reader.left >= 4:
-        number, length = reader.uint(2), reader.uint(2)
-        module = Reader(reader.take(min(length, reader.left)))
-        if number == 0x33 and module.left >= 18:
-            seconds = module.uint(4)
-            found.at = datetime.fromtimestamp(seconds, UTC) if seconds else None
-            module.take(3)
-            read_gps(found, module, satellites=False)
-        elif number == 0x2B and module.left:
-            read_alarm(found, {0x11: 0x19, 0x14: 0x13}.get(module.uint(1), 0))
-        elif number == 0x03 and module.left >= 10:
-            found.states["iccid"] = module.take(10).hex()
-    return found
-
-
 def _text(packet: _Packet) -> Found:
-    """0x15 and 7979 21: the outcome of a command, or a position in words."""
-    found = Found()
-    if packet.number == 0x15:
-        text = packet.content[5:].decode("ascii", "replace")
-    else:
-        encoding = "ascii" if packet.content[4:5] == b"\x01" else "utf-16-be"
-        text = packet.content[5:].decode(encoding, "replace")
-    match = _TEXT_POSITION.match(text)
-    if match is None:
-        found.states["result"] = clean(text)[:200]
-        return found
-    lat, lon = float(match[2]), float(match[4])
-    lat, lon = -lat if match[1] == "S" else lat, -lon if match[3] == "W" else lon
-    try:
-        found.at = datetime.fromisoformat(f"{match[7]}T{match[8]}+00:00")
-    except ValueError:
-        found.at = None
-    if abs(lat) <= 90 and abs(lon) <= 180:
-        found.position = Position(lat, lon, at=found.at, speed_kmh=float(match[6]))
-    return found
+    """0x15 and 7979 21."""
+    ascii_text = packet.number == 0x15 or packet.content[4:5] == b"\x01"
+    encoding = "ascii" if ascii_text else "utf-16-be"
+    return extras.read_text(packet.content[5:], encoding=encoding)
+
+
+def _reading(read: Callable[[bytes], Found]) -> Callable[[_Packet], Found]:
+    """A handler for packets whose content is all that matters."""
+    return lambda packet: read(packet.content)
 
 
 def _information(packet: _Packet) -> Found:
@@ -342,23 +303,31 @@ def _information(packet: _Packet) -> Found:
 
 _ANSWERED = frozenset({0x13, 0x16, 0x19, 0x23, 0x26, 0x27, 0x32, 0x95, 0x132, 0x133})
 _HANDLERS: dict[int, Callable[[_Packet], Found | None]] = {
-    **dict.fromkeys((0x10, 0x11, 0x12, 0x22, 0x2D, 0x31, 0x37, 0x61), _position),
+    **dict.fromkeys((0x10, 0x11, 0x12, 0x31, 0x61), _position),
+    **dict.fromkeys((0x22, 0x2D, 0x37), _reported_position),
     **dict.fromkeys((0x1A, 0x1E, 0xA0, 0xA3, 0xA4), _position),
     **dict.fromkeys((0x16, 0x26, 0x27, 0x32), _alarm),
-    **dict.fromkeys((0x13, 0x23), _heartbeat),
     **dict.fromkeys((0x17, 0x69), _wifi),
     **dict.fromkeys((0x18, 0x24, 0x28, 0x2C, 0x2E, 0x33, 0xA1, 0xF3), _cells),
-    **dict.fromkeys((0x36, 0x94, 0x18C, 0x194, 0x19B, 0x1F1, 0x1F2), _information),
+    0x13: _reading(extras.read_heartbeat),
     0x15: _text,
     0x19: _cell_alarm,
+    0x23: _reading(extras.read_long_heartbeat),
     0x34: _prefixed_position,
+    0x36: _reading(extras.read_states),
     0x8A: lambda _: None,
-    0x95: _camera_alarm,
+    0x94: _reading(extras.read_voltage),
+    0x95: _reading(extras.read_camera_alarm),
     0xA2: _position_or_cells,
     0x121: _text,
     0x132: _long_position,
     0x133: _long_position,
-    0x170: _modules,
+    0x170: _reading(extras.read_modules),
+    0x18C: _information,
+    0x194: _reading(extras.read_information),
+    0x19B: _reading(extras.read_serial),
+    0x1F1: _reading(extras.read_state_list),
+    0x1F2: _reading(extras.read_bluetooth),
 }
 
 CODEC = Codec(name="gt06", title="GT06 (TCP)", decode=decode, split=split)

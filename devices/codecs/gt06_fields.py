@@ -29,7 +29,7 @@ _STANDING: dict[int, AlarmKind] = {
     7: AlarmKind.TAKEN_OFF,
 }
 _DEGREE = 1_800_000
-_VOLTAGE_LEVELS = 6
+FULL_LEVEL = 6
 
 
 @dataclass(slots=True)
@@ -40,6 +40,8 @@ class Found:
     position: Position | None = None
     battery: float | None = None
     charging: bool | None = None
+    late: bool = False
+    readings: dict[str, float] = field(default_factory=dict)
     alarms: dict[AlarmKind, AlarmSignal] = field(default_factory=dict)
     states: dict[str, Scalar] = field(default_factory=dict)
 
@@ -82,10 +84,10 @@ def read_state(found: Found, state: int) -> None:
         found.states["power_cut"] = True
 
 
-def read_voltage(found: Found, level: int) -> None:
+def read_level(found: Found, level: int) -> None:
     """Six levels of voltage as percent; what is more is no level."""
-    if level <= _VOLTAGE_LEVELS:
-        found.battery = float(level * 100 // _VOLTAGE_LEVELS)
+    if level <= FULL_LEVEL:
+        found.battery = float(level * 100 // FULL_LEVEL)
 
 
 def read_alarm(found: Found, code: int) -> None:

@@ -45,7 +45,7 @@ from devices.metrics import METRICS
 MAX_BATCH = 500
 """Most elements of one gateway batch."""
 MAX_SEQ = 2**63 - 1
-_MAX_SID = 16
+MAX_SID = 16
 _MAX_DETAIL = 200
 _MAX_COMMAND_ID = 64
 _MAX_FIRMWARE = 64
@@ -165,7 +165,7 @@ def _message(envelope: _Envelope, fields: JsonObject) -> tuple[Message, tuple[st
         device=envelope.device,
         kind=envelope.kind,
         seq=seq,
-        session=None if session is None else as_text(session, "sid", _MAX_SID),
+        session=None if session is None else as_text(session, "sid", MAX_SID),
         at=at,
         flags=frozenset(flags),
         via=envelope.via,
