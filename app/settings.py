@@ -1,15 +1,20 @@
 """Settings: frozen, read once from `silverline.toml` and `SILVERLINE_…`, passed down by hand.
 
-A variable of a section is named with two underscores: SILVERLINE_DATABASE__URL. Secrets have no
-default: `up` and `demo` make their own (app/secrets.py), everything else refuses to start.
+A variable of a section is named with two underscores: SILVERLINE_DATABASE__URL. Instead of a
+variable there may be a file of that name in /run/secrets, where Docker and Kubernetes put secrets.
+Secrets have no default: `up` and `demo` make their own (app/secrets.py), everything else refuses to
+start.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+from psycopg.conninfo import make_conninfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -34,6 +39,8 @@ class DatabaseSection(_Section):
     """PostgreSQL 16 or newer, with or without TimescaleDB."""
 
     url: SecretStr = SecretStr("")
+    password: SecretStr = SecretStr("")
+    """Of the user in the URL, where the URL itself is no secret."""
     max_connections: int = Field(default=8, ge=2, le=100)
 
 
@@ -142,9 +149,16 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments win over the environment, the environment over the file."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Arguments win over the environment, that over secrets' files, those over the TOML."""
+        del dotenv_settings
+        secrets = NestedSecretsSettingsSource(
+            file_secret_settings,
+            secrets_dir=os.environ.get("SILVERLINE_SECRETS_DIR", "/run/secrets"),
+            secrets_dir_missing="ok",
+            secrets_prefix="SILVERLINE_",
+            secrets_nested_delimiter="__",
+        )
+        return init_settings, env_settings, secrets, TomlConfigSettingsSource(settings_cls)
 
     @property
     def database_url(self) -> str:
@@ -155,7 +169,8 @@ class Settings(BaseSettings):
                 "SILVERLINE_DATABASE__URL is not set. Give it a PostgreSQL address,"
                 " or use `silverline up`, which brings its own."
             )
-        return url
+        password = self.database.password.get_secret_value()
+        return make_conninfo(url, password=password) if password else url
 
     def cipher(self) -> FieldCipher:
         """The cipher of the configured master keys. Raises SettingsError when there is none."""
