@@ -18,8 +18,8 @@ from kernel.db import Tx
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.ids import new_id
 
-# The console's pages are named by the device's id; this one is its form for another device.
-RESERVED_IDS = frozenset({"new"})
+# The console's pages are named by the device's id; these are its pages for other things.
+RESERVED_IDS = frozenset({"new", "labels", "claim", "import", "batches", "fleet"})
 LONGEST_PAUSE = timedelta(days=30)
 LONGEST_ROOM = 40
 LONGEST_SERIAL = 64

@@ -32,6 +32,7 @@ class Permission(StrEnum):
     ELDER_IMPORT = "elder.import"
     DEVICE_READ = "device.read"
     DEVICE_WRITE = "device.write"
+    DEVICE_CLAIM = "device.claim"
     DEAD_LETTER_READ = "dead_letter.read"
     DEAD_LETTER_WRITE = "dead_letter.write"
     USER_ADMIN = "user.admin"
@@ -69,7 +70,8 @@ _HANDLE = frozenset(
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.OPERATOR: _HANDLE,
     Role.SUPERVISOR: _HANDLE
-    | {P.INCIDENT_SUPERVISE, P.ELDER_WRITE, P.ELDER_IMPORT, P.DEVICE_WRITE, P.DEAD_LETTER_READ},
+    | {P.INCIDENT_SUPERVISE, P.ELDER_WRITE, P.ELDER_IMPORT, P.DEVICE_WRITE, P.DEAD_LETTER_READ}
+    | {P.DEVICE_CLAIM},
     Role.RESPONDER: frozenset(),
     Role.SUBSIDY_OFFICER: frozenset({P.ELDER_READ}),
     Role.SUBSIDY_REVIEWER: frozenset({P.ELDER_READ}),
@@ -80,11 +82,19 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.ELDER_WRITE,
             P.ELDER_IMPORT,
             P.DEVICE_READ,
+            P.DEVICE_CLAIM,
             P.INCIDENT_READ,
         }
     ),
     Role.DEVICE_TECHNICIAN: frozenset(
-        {P.DEVICE_READ, P.DEVICE_WRITE, P.DEAD_LETTER_READ, P.DEAD_LETTER_WRITE, P.ELDER_READ}
+        {
+            P.DEVICE_READ,
+            P.DEVICE_WRITE,
+            P.DEVICE_CLAIM,
+            P.DEAD_LETTER_READ,
+            P.DEAD_LETTER_WRITE,
+            P.ELDER_READ,
+        }
     ),
     Role.ADMINISTRATOR: frozenset(
         {
@@ -92,6 +102,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.SETTINGS_WRITE,
             P.DEVICE_READ,
             P.DEVICE_WRITE,
+            P.DEVICE_CLAIM,
             P.ELDER_READ,
             P.ELDER_WRITE,
             P.ELDER_IMPORT,

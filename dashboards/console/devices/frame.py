@@ -49,6 +49,7 @@ def show(
         now,
         status=status,
         may_write=actor.may(Permission.DEVICE_WRITE),
+        may_claim=actor.may(Permission.DEVICE_CLAIM) and actor.may(Permission.ELDER_READ),
         may_see_elders=actor.may(Permission.ELDER_READ),
         model_title=lambda code: words.model_title(code, tr.locale),
         state_line=lambda device: words.state_line(device, tr),
@@ -61,6 +62,16 @@ def show(
 def see_other(path: str) -> Response:
     """Send the browser on after something was done."""
     return RedirectResponse(path, 303)
+
+
+def download(data: bytes, media_type: str, name: str) -> Response:
+    """Send a file to be saved; no cache keeps it."""
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(data, media_type=media_type, headers=headers)
 
 
 def done(device_id: str, what: str) -> Response:

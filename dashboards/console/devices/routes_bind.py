@@ -108,7 +108,7 @@ async def _form(
     wrong: Mapping[str, str] | None = None,
 ) -> Response:
     tr = words_of(request, now)
-    found, total = await _found(ctx, actor, now, values)
+    found, total = await found_elders(ctx, actor, now, values)
     chosen = values.get("elder_id", "")
     if not chosen and total == 1:
         chosen = str(found[0].id)
@@ -126,7 +126,7 @@ async def _form(
     )
 
 
-async def _found(
+async def found_elders(
     ctx: WebContext, actor: Actor, now: datetime, values: Mapping[str, str]
 ) -> tuple[list[Candidate], int]:
     """Return whom the search found, or the one who was chosen, and how many there are."""

@@ -1,6 +1,7 @@
 // Everything that a page of the console needs; charts and maps are fetched when a page has one.
 import htmx from "htmx.org";
 import { startAlarmFeed } from "../islands/alarm-feed";
+import { startClaim } from "../islands/claim";
 import { startClocks } from "../islands/clocks";
 import { startCopying } from "../islands/copying";
 import { startDialogs } from "../islands/dialogs";
@@ -20,6 +21,7 @@ startClocks();
 startKeyboard();
 startMenus();
 startCopying();
+startClaim();
 startAlarmFeed();
 eachNew("[data-chart]", (element) => void import("../islands/chart").then((module) => module.mountChart(element)));
 eachNew("[data-map]", (element) => void import("../islands/map").then((module) => module.mountMap(element)));

@@ -1,0 +1,1 @@
+"""Claim codes: printed on a label, they let whoever holds a device bind it, once."""
