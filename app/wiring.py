@@ -13,6 +13,7 @@ from devices.commands import jobs as command_jobs
 from devices.commands.publisher import CommandPublisher, DownlinkSettings
 from devices.credentials import jobs as credential_jobs
 from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
+from devices.modes import jobs as mode_jobs
 from hotline import wing as hotline
 from hotline.carrier.simulated import SimulatedCarrier
 from ingest import jobs as ingest_jobs
@@ -160,3 +161,4 @@ async def jobs(settings: Settings, db: Database) -> list[Job]:
         *import_jobs.JOBS,
         *command_jobs.JOBS,
     ]
+        *mode_jobs.JOBS,

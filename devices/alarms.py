@@ -56,6 +56,8 @@ class AlarmKind(StrEnum):
     DEVICE_OFFLINE = "device_offline"
     LOW_BATTERY = "low_battery"
     TAMPER = "tamper"
+    CLOCK_SKEW = "clock_skew"
+    SELF_TEST_OVERDUE = "self_test_overdue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ ALARM_CLASSES: dict[AlarmKind, AlarmClass] = {
     AlarmKind.DEVICE_OFFLINE: AlarmClass(Severity.TECHNICAL, technical=True),
     AlarmKind.LOW_BATTERY: AlarmClass(Severity.TECHNICAL, technical=True),
     AlarmKind.TAMPER: AlarmClass(Severity.TECHNICAL, technical=True),
+    AlarmKind.CLOCK_SKEW: AlarmClass(Severity.TECHNICAL, technical=True),
+    AlarmKind.SELF_TEST_OVERDUE: AlarmClass(Severity.TECHNICAL, technical=True),
 }
 
 

@@ -23,7 +23,8 @@ ALARM_KINDS = frozenset(
         "spo2_low", "blood_pressure_high", "blood_pressure_low", "body_temperature_high",
         "body_temperature_low", "respiratory_rate_high", "respiratory_rate_low",
         "glucose_high", "glucose_low", "door_open", "inactivity", "bed_exit", "geofence_exit",
-        "taken_off", "device_offline", "low_battery", "tamper",
+        "taken_off", "device_offline", "low_battery", "tamper", "clock_skew",
+        "self_test_overdue",
     }
 )
 METRICS = frozenset(

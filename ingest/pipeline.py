@@ -186,7 +186,7 @@ class Pipeline:
             seq=message.seq,
             position=position,
             position_at=(position.at or part.at) if position else None,
-            test=part.device.test_mode or Flag.TEST in message.flags,
+            test=Flag.TEST in message.flags,
             replayed=Flag.REPLAYED in message.flags,
         )
         await self._raiser.raise_alarm(tx, event, occasion, by_device=finding.by_device, now=now)

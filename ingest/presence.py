@@ -26,7 +26,8 @@ def _note(touch: Touch, part: Part, now: datetime) -> None:
     status = part.message.status
     if status is not None and status.online is False:
         # A last will: the broker speaks of a device that has gone. That is no sign of life.
-        touch.online = False if _live(part, now) else touch.online
+        if _live(part, now):
+            touch.online, touch.gone_at = False, part.received_at
     elif _live(part, now):
         _seen(touch, part.received_at)
     if status is not None:

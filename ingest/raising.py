@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from devices.alarms import ClearedCondition, RaisedAlarm
 from devices.messages import Position
+from devices.modes.rules import Effect, effect
 from devices.registry.model import DeviceContext
 from ingest import metrics, store
 from ingest.detection.model import ElderWatch, Raise
@@ -52,10 +53,11 @@ class Raiser:
 
         A suppressed alarm is stored with the reason, which is returned, and nobody is called.
         """
+        what = effect(event.kind, occasion.device.modes, now)
+        if what is Effect.TEST:
+            occasion = replace(occasion, test=True)
         alarm = await self._alarm(tx, event, occasion, "device" if by_device else "rule")
-        reason = suppressed(
-            event.kind, paused=occasion.device.paused(now), away=occasion.watch.away(now)
-        )
+        reason = suppressed(event.kind, occasion.device.modes, occasion.watch, now)
         identity = occasion.identity if by_device else None
         if not await store.insert_alarm(
             tx, alarm, identity=identity, seq=occasion.seq, suppressed=reason

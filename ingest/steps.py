@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from devices.alarms import ALARM_CLASSES, AlarmKind
 from devices.messages import AlarmSignal, CodecError, Flag, Message, Reading
 from devices.metrics import METRICS
+from devices.modes.model import DeviceMode
 from devices.profiles import PROFILES, interpret
 from devices.registry.model import DeviceContext, DeviceState
 from ingest import metrics
@@ -97,7 +98,7 @@ def check_time(part: Part, _: Work) -> None:
         part.quality |= Quality.TIME_ESTIMATED
     if Flag.REPLAYED in flags:
         part.quality |= Quality.REPLAYED
-    if Flag.TEST in flags or part.device.test_mode:
+    if Flag.TEST in flags or part.device.modes.on(DeviceMode.TEST, received):
         part.quality |= Quality.TEST
 
 

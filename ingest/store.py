@@ -119,10 +119,14 @@ async def last_position(tx: Tx, device_no: int) -> LastPosition | None:
 
 @dataclass(slots=True)
 class Touch:
-    """What a batch of messages says of one device; None leaves as it is what is known."""
+    """What a batch of messages says of one device; None leaves as it is what is known.
+
+    `gone_at` is when the broker said that it has gone, where that is the last word (`online`).
+    """
 
     no: int
     seen_at: datetime | None = None
+    gone_at: datetime | None = None
     online: bool | None = None
     battery: float | None = None
     firmware: str | None = None
@@ -135,7 +139,8 @@ class Touch:
 async def touch_devices(tx: Tx, touches: Iterable[Touch]) -> None:
     """Bring the devices up to date, in one statement; an older fix does not replace a newer one.
 
-    The rows are locked in the order of their numbers, as every process does.
+    The rows are locked in the order of their numbers, as every process does. Who comes or goes gets
+    a row in the history of presence.
     """
     ordered = sorted(touches, key=lambda touch: touch.no)
     if not ordered:
@@ -144,13 +149,20 @@ async def touch_devices(tx: Tx, touches: Iterable[Touch]) -> None:
         tx,
         """
         WITH said AS (
-            SELECT * FROM unnest(%s::bigint[], %s::timestamptz[], %s::boolean[], %s::real[],
-                %s::text[], %s::float8[], %s::float8[], %s::float8[], %s::timestamptz[])
-            AS x (no, seen_at, online, battery, firmware, lat, lon, accuracy, position_at)
+            SELECT * FROM unnest(%s::bigint[], %s::timestamptz[], %s::boolean[],
+                %s::timestamptz[], %s::real[], %s::text[], %s::float8[], %s::float8[],
+                %s::float8[], %s::timestamptz[])
+            AS x (no, seen_at, online, changed_at, battery, firmware, lat, lon, accuracy,
+                position_at)
         ), locked AS (
-            SELECT d.no, said.lat IS NOT NULL
+            SELECT d.no, d.online AS was, said.lat IS NOT NULL
                 AND said.position_at >= coalesce(d.position_at, '-infinity') AS newer
             FROM device d JOIN said USING (no) ORDER BY d.no FOR NO KEY UPDATE OF d
+        ), came_or_went AS (
+            INSERT INTO device_presence (device_no, at, online)
+            SELECT no, said.changed_at, said.online FROM locked JOIN said USING (no)
+            WHERE said.online <> locked.was OR (locked.was IS NULL AND said.online)
+            ON CONFLICT (device_no, at) DO UPDATE SET online = excluded.online
         )
         UPDATE device d SET
             last_seen_at = greatest(d.last_seen_at, said.seen_at),
@@ -168,6 +180,7 @@ async def touch_devices(tx: Tx, touches: Iterable[Touch]) -> None:
             [each.no for each in ordered],
             [each.seen_at for each in ordered],
             [each.online for each in ordered],
+            [each.seen_at if each.online else each.gone_at for each in ordered],
             [each.battery for each in ordered],
             [each.firmware for each in ordered],
             [each.lat for each in ordered],

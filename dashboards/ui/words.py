@@ -41,6 +41,8 @@ ALARM_KIND = {
     "device_offline": N_("设备离线"),
     "low_battery": N_("电量低"),
     "tamper": N_("设备被拆动"),
+    "clock_skew": N_("设备时钟不准"),
+    "self_test_overdue": N_("自检逾期"),
 }
 
 INCIDENT_STATUS = {

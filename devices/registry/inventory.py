@@ -19,7 +19,7 @@ _SELECT: LiteralString = """
     d.elder_id, e.name AS elder_name, d.room, g.id AS gateway_id,
     coalesce(e.division_code, d.division_code) AS division_code, d.firmware, d.online,
     d.last_seen_at, d.battery_percent, d.lat, d.lon, d.position_accuracy_m, d.position_at,
-    d.paused_until, d.paused_reason, d.test_mode, d.created_at, d.version
+    d.test_until, d.away_until, d.maintenance_until, d.created_at, d.version
 """
 _FROM: LiteralString = """
     FROM device d LEFT JOIN elder e ON e.id = d.elder_id LEFT JOIN device g ON g.no = d.gateway_no
@@ -44,7 +44,7 @@ _WHERE: LiteralString = """
       AND (NOT %(low_battery)s OR d.battery_percent <= coalesce(
             (SELECT l.percent FROM unnest(%(models)s::text[], %(limits)s::real[])
              AS l (profile, percent) WHERE l.profile = d.profile), %(usual_limit)s))
-      AND (NOT %(held_back)s OR d.test_mode OR d.paused_until > %(now)s)
+      AND (NOT %(held_back)s OR greatest(d.test_until, d.away_until, d.maintenance_until) > %(now)s)
 """
 _ORDER: dict[tuple[DeviceSort, bool], LiteralString] = {
     (DeviceSort.ID, False): "d.id",
@@ -211,24 +211,6 @@ async def set_details(
         "UPDATE device SET serial = %s, gateway_no = %s, division_code = %s, updated_at = %s,"
         " version = version + 1 WHERE no = %s AND version = %s",
         (serial, gateway_no, division_code, now, device.no, device.version),
-    )
-    return changed == 1
-
-
-async def set_pause(
-    tx: Tx,
-    device: Device,
-    until: datetime | None,
-    reason: str | None,
-    test_mode: bool,
-    now: datetime,
-) -> bool:
-    """Take out of service until a moment, or put in test mode; False when somebody was faster."""
-    changed = await execute(
-        tx,
-        "UPDATE device SET paused_until = %s, paused_reason = %s, test_mode = %s, updated_at = %s,"
-        " version = version + 1 WHERE no = %s AND version = %s",
-        (until, reason, test_mode, now, device.no, device.version),
     )
     return changed == 1
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from devices.modes.model import NO_MODES, Modes
+
 
 class DeviceState(StrEnum):
     """Where a device is in its life."""
@@ -42,14 +44,9 @@ class DeviceContext:
     gateway_no: int | None = None
     gateway_id: str | None = None
     gateway_profile: str | None = None
-    test_mode: bool = False
-    paused_until: datetime | None = None
+    modes: Modes = NO_MODES
     elder_lat: float | None = None
     elder_lon: float | None = None
-
-    def paused(self, now: datetime) -> bool:
-        """True while the device is out of service on purpose."""
-        return self.paused_until is not None and self.paused_until > now
 
 
 class Connection(StrEnum):
@@ -89,9 +86,9 @@ class Device:
     lon: float | None
     position_accuracy_m: float | None
     position_at: datetime | None
-    paused_until: datetime | None
-    paused_reason: str | None
-    test_mode: bool
+    test_until: datetime | None
+    away_until: datetime | None
+    maintenance_until: datetime | None
     created_at: datetime
     version: int
 
@@ -105,9 +102,10 @@ class Device:
             return Connection.NEVER
         return Connection.ONLINE if self.online else Connection.OFFLINE
 
-    def paused(self, now: datetime) -> bool:
-        """True while the device is out of service on purpose."""
-        return self.paused_until is not None and self.paused_until > now
+    @property
+    def modes(self) -> Modes:
+        """Until when it is not treated as usual."""
+        return Modes(self.test_until, self.away_until, self.maintenance_until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ class DeviceFilters:
 
     `text` is a part of the id, serial number or another name of the device, or the elder's name,
     pinyin or initials. `low_battery` is judged by each model's own limit; `held_back` are devices
-    whose alarms call nobody: out of service for a while, or in test mode.
+    whose alarms do not all call: in test, away or maintenance mode.
     """
 
     division: str = ""

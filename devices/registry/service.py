@@ -6,9 +6,11 @@ Problems with what was entered are codes (`Invalid.fields`: field → code), whi
 
 import re
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from devices.credentials import service as credentials
+from devices.modes import store as modes
+from devices.modes.model import DeviceMode
 from devices.profiles import PROFILES, DeviceType
 from devices.registry import access, guard, history_store, inventory
 from devices.registry.machine import ENDS_BINDING, DeviceAction, check_reason, next_state
@@ -137,6 +139,9 @@ async def bind(
     room = room.strip()
     if len(room) > LONGEST_ROOM:
         raise Invalid("The room's name is too long.", {"room": "too_long"})
+    if device.elder_id != elder_id:
+        # Another elder is not away because the last one was.
+        await modes.end_running(tx, device.no, [DeviceMode.AWAY], now, actor.user_id)
     state = next_state(device.state, DeviceAction.BIND)
     if device.elder_id is not None:
         why = "moved_room" if device.elder_id == elder_id else "rebound"
@@ -177,6 +182,7 @@ async def change_state(
     if action in ENDS_BINDING:
         await history_store.close_binding(tx, device.no, now, actor.user_id, reason, note)
     await _move(tx, device, state, now, reason=reason, note=note, division=device.division_code)
+        await modes.end_running(tx, device.no, list(DeviceMode), now, actor.user_id)
     if action is DeviceAction.RETIRE:
         await credentials.revoke(tx, device.no, now=now)
     # The note may speak of a person; the log, which is kept for ever, gets the code alone.
@@ -184,49 +190,6 @@ async def change_state(
         tx, actor, _PAST[action], device.id, device.division_code, now, reason=reason
     )
     return await guard.get(tx, device.no)
-
-
-async def pause(
-    tx: Tx,
-    device_no: int,
-    *,
-    until: datetime | None,
-    reason: str,
-    test_mode: bool,
-    actor: Actor,
-    now: datetime,
-    version: int | None = None,
-) -> Device:
-    """Take out of service until a moment (at most 30 days), or put into test mode, or end both.
-
-    Raises Invalid (until: range, reason: required or too_long), and Conflict for a retired device
-    and for one that was changed in between.
-    """
-    device = await guard.mine(tx, device_no, actor, version)
-    if device.state is DeviceState.RETIRED:
-        raise Conflict("A retired device is out of service for good.", state=device.state.value)
-    reason = reason.strip()
-    fields: dict[str, str] = {}
-    if until is not None and not now < until <= now + LONGEST_PAUSE:
-        fields["until"] = "range"
-    if until is not None and not reason:
-        fields["reason"] = "required"
-    if len(reason) > LONGEST_NOTE:
-        fields["reason"] = "too_long"
-    if fields:
-        raise Invalid("A pause has a reason and ends within 30 days.", fields)
-    kept = reason if until else None
-    guard.done(device, await inventory.set_pause(tx, device, until, kept, test_mode, now))
-    action = _service_action(device, until, test_mode, now)
-    ends = until.isoformat() if until else ""
-    await guard.record(tx, actor, action, device.id, device.division_code, now, until=ends)
-    return await guard.get(tx, device.no)
-
-
-def _service_action(device: Device, until: datetime | None, test_mode: bool, now: datetime) -> str:
-    if test_mode != device.test_mode:
-        return "device.test_started" if test_mode else "device.test_ended"
-    return "device.paused" if until is not None and until > now else "device.resumed"
 
 
 async def _gateway(

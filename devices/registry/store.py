@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
 
+from devices.modes.model import Modes
 from devices.profiles import PROFILES
 from devices.registry.model import Address, DeviceContext, DeviceState
 from kernel.db import Tx, fetch_all, fetch_one
@@ -26,8 +27,9 @@ class _Row:
     gateway_no: int | None
     gateway_id: str | None
     gateway_profile: str | None
-    test_mode: bool
-    paused_until: datetime | None
+    test_until: datetime | None
+    away_until: datetime | None
+    maintenance_until: datetime | None
     elder_lat: float | None
     elder_lon: float | None
 
@@ -36,7 +38,7 @@ _SELECT: LiteralString = """
     SELECT d.no, d.id, d.profile, d.state, d.elder_id, d.room, d.gateway_no,
     coalesce(e.division_code, d.division_code) AS division_code,
     g.id AS gateway_id, g.profile AS gateway_profile,
-    d.test_mode, d.paused_until, e.lat AS elder_lat, e.lon AS elder_lon
+    d.test_until, d.away_until, d.maintenance_until, e.lat AS elder_lat, e.lon AS elder_lon
 """
 _BY_ADDRESS: LiteralString = """
     , k.codec, k.address, a.device_no IS NOT NULL AS by_alias
@@ -102,8 +104,7 @@ def _context(row: _Row) -> DeviceContext:
         gateway_no=row.gateway_no,
         gateway_id=row.gateway_id,
         gateway_profile=row.gateway_profile,
-        test_mode=row.test_mode,
-        paused_until=row.paused_until,
+        modes=Modes(row.test_until, row.away_until, row.maintenance_until),
         elder_lat=row.elder_lat,
         elder_lon=row.elder_lon,
     )

@@ -42,6 +42,8 @@ KIND = {
     AlarmKind.DEVICE_OFFLINE: "设备离线",
     AlarmKind.LOW_BATTERY: "电量低",
     AlarmKind.TAMPER: "设备被拆动",
+    AlarmKind.CLOCK_SKEW: "设备时钟不准",
+    AlarmKind.SELF_TEST_OVERDUE: "自检逾期",
 }
 
 

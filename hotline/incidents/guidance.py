@@ -158,4 +158,10 @@ QUESTIONS: Mapping[AlarmKind, tuple[str, ...]] = {
         "老人是否安全、家里有没有陌生人？",
         "安排设备人员检查并复位。",
     ),
+    AlarmKind.CLOCK_SKEW: (
+        "不影响求助：报警按到达时间处理。", "安排设备人员校对时钟或更换设备。",
+    ),
+    AlarmKind.SELF_TEST_OVERDUE: (
+        "请老人或家属在测试模式下按一次求助键。", "不会操作时安排设备人员上门测试。",
+    ),
 }  # fmt: skip

@@ -45,6 +45,8 @@ SKILLS: Mapping[AlarmKind, frozenset[Skill]] = {
     AlarmKind.DEVICE_OFFLINE: frozenset({Skill.DEVICES}),
     AlarmKind.LOW_BATTERY: frozenset({Skill.DEVICES}),
     AlarmKind.TAMPER: frozenset({Skill.DEVICES}),
+    AlarmKind.CLOCK_SKEW: frozenset({Skill.DEVICES}),
+    AlarmKind.SELF_TEST_OVERDUE: frozenset({Skill.DEVICES}),
 }
 
 

@@ -59,7 +59,7 @@ async def sweep_offline(db: Database, raiser: Raiser, now: datetime) -> int:
     """Raise DEVICE_OFFLINE for devices that are silent; returns for how many.
 
     Only silence that we were there to hear counts: after an outage of our own every device is given
-    its time again.
+    its time again. What a mode or a silent gateway holds back is marked offline all the same.
     """
     limits = {code: profile.offline_after_seconds for code, profile in PROFILES.items()}
     async with db.connection() as conn:
@@ -69,12 +69,17 @@ async def sweep_offline(db: Database, raiser: Raiser, now: datetime) -> int:
         silent = await sweep_store.silent_devices(conn, limits, heard_since, now)
 
     async def settle(tx: Tx, device: SilentDevice) -> bool:
-        if not await sweep_store.mark_offline(tx, device, now):
+        if not await sweep_store.mark_offline(tx, device, heard_since, now):
             return False
-        detail = {"minutes": device.minutes}
-        event = Raise(AlarmKind.DEVICE_OFFLINE, Severity.TECHNICAL, detail)
-        await _raise(tx, raiser, event, device.no, now)
-        return True
+        # What stands behind a silent gateway is silent too; the gateway's own alarm says it all.
+        reason: str | None = "gateway_offline"
+        if not device.behind:
+            detail = {"minutes": device.minutes}
+            event = Raise(AlarmKind.DEVICE_OFFLINE, Severity.TECHNICAL, detail)
+            reason = await _raise(tx, raiser, event, device.no, now)
+        if reason is not None:
+            await sweep_store.note_held_back(tx, device.no, reason)
+        return reason is None
 
     return sum([await _settle(db, settle, device) for device in silent])
 
@@ -187,7 +192,7 @@ async def _raise(tx: Tx, raiser: Raiser, event: Raise, no: int, now: datetime) -
     watch = NO_WATCH
     if device.elder_id is not None:
         watch = (await store.load_watches(tx, [device.elder_id]))[device.elder_id]
-    occasion = Occasion(device, watch, received_at=now, test=device.test_mode)
+    occasion = Occasion(device, watch, received_at=now)
     return await raiser.raise_alarm(tx, event, occasion, by_device=False, now=now)
 
 

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from devices.alarms import ALARM_CLASSES, AlarmKind
 from devices.messages import AlarmSignal
+from devices.modes.model import Modes
+from devices.modes.rules import holder
 from devices.registry.model import DeviceContext, DeviceState
 from ingest.detection import defaults, rules, store
 from ingest.detection.model import (
@@ -238,15 +240,14 @@ _RULES: tuple[Callable[[Case, Book, datetime], Iterable[Event]], ...] = (
 )
 
 
-def suppressed(kind: AlarmKind, *, paused: bool, away: bool) -> str | None:
+def suppressed(kind: AlarmKind, modes: Modes, watch: ElderWatch, now: datetime) -> str | None:
     """Why an alarm is put on record without calling anybody, None when it rings.
 
-    A paused device is out of service on purpose, until a time. A pressed button rings in any case:
-    whoever pressed it does not know of the pause. An elder who is away leaves an empty home, whose
-    silence and doors mean nothing; what the elder's own body or hand says still rings.
+    The table of the device's modes says what they hold back (devices/modes/rules.py). An elder who
+    is away leaves an empty home, whose silence and doors mean nothing; what the elder's own body or
+    hand says still rings.
     """
-    if kind is AlarmKind.SOS:
-        return None
-    if paused:
-        return "device_paused"
-    return "elder_away" if away and kind in _AWAY_KINDS else None
+    mode = holder(kind, modes, now)
+    if mode is not None:
+        return f"device_{mode}"
+    return "elder_away" if watch.away(now) and kind in _AWAY_KINDS else None

@@ -296,21 +296,22 @@ async def test_a_device_in_test_mode_raises_test_alarms(
     home: Home, feed: Feed, witness: Witness, now: datetime
 ) -> None:
     no = await home.device("P-0001", "sl-pendant-1", elder=await home.elder())
-    await home.set(no, test_mode=True)
+    await home.set(no, test_until=now + timedelta(minutes=1))
     await feed.v1("P-0001", "alarm", now, seq=1, alarm="fall")
     assert [alarm.test for alarm in witness.raised] == [True]
 
 
-async def test_a_paused_device_is_silenced_on_record_but_not_its_button(
+async def test_a_device_in_maintenance_still_calls_for_life_and_not_for_itself(
     home: Home, feed: Feed, witness: Witness, now: datetime
 ) -> None:
     no = await home.device("W-0001", elder=await home.elder())
-    await home.set(no, paused_until=now + timedelta(hours=1))
-    await feed.v1("W-0001", "alarm", now, seq=1, alarm="fall")
-    await feed.v1("W-0001", "alarm", now, seq=2, alarm="sos")
-    assert witness.kinds == ["sos"]
-    recorded = await home.rows("SELECT kind, suppressed FROM alarm ORDER BY id")
-    assert recorded == [("fall", "device_paused"), ("sos", None)]
+    await home.set(no, maintenance_until=now + timedelta(hours=1))
+    for seq, kind in enumerate(("fall", "sos", "tamper", "low_battery"), 1):
+        await feed.v1("W-0001", "alarm", now, seq=seq, alarm=kind)
+    assert sorted(witness.kinds) == ["fall", "low_battery", "sos"]
+    assert not any(alarm.test for alarm in witness.raised)
+    recorded = await home.rows("SELECT kind FROM alarm WHERE suppressed = 'device_maintenance'")
+    assert recorded == [("tamper",)]
 
 
 async def test_a_condition_that_is_restated_rings_once_and_is_cleared(

@@ -18,6 +18,7 @@ from devices.codecs import CODECS
 from devices.commands import rules as command_rules
 from devices.commands import service as commands
 from devices.commands.model import CommandName
+from devices.modes import service as modes
 from devices.profiles import PROFILES
 from devices.registry import finding
 from devices.registry.finding import Overview
@@ -45,6 +46,7 @@ async def device_page(
         latest = await telemetry.latest_for_devices(tx, [seen.device.no])
         place = await divisions.path_name(tx, seen.device.division_code)
         asked = await commands.recent(tx, seen.device.no)
+        running = await modes.running(tx, seen.device.no, now)
     tr = words_of(request, now)
     device = seen.device
     return show(
@@ -53,6 +55,7 @@ async def device_page(
         now,
         device=device,
         seen=seen,
+        modes=running,
         model=PROFILES.get(device.profile),
         place=place,
         steps=_steps(device, tr),

@@ -1,7 +1,7 @@
-"""What ends or interrupts a device's service: unbind, faulty, repair, retire, pause, test mode."""
+"""What ends a device's service: unbind, faulty, repair, retire."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -27,7 +27,6 @@ from kernel.errors import Conflict, Invalid, NotFound
 
 router = APIRouter()
 CHANGE = ROOT + "/{device_id}/change/{action}"
-PAUSE = ROOT + "/{device_id}/pause"
 
 
 def _action(name: str) -> DeviceAction:
@@ -101,114 +100,3 @@ def _form(
         values=values,
         errors=words.errors_of(wrong or {}, tr),
     )
-
-
-@router.get(PAUSE)
-async def pause_form(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
-) -> Response:
-    """Ask for how long and why."""
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
-    return _pause_form(request, now, device, {"until": "24", "version": str(device.version)})
-
-
-@router.post(PAUSE)
-async def pause(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
-) -> Response:
-    """Take the device out of service for a while."""
-    values = await form_values(request)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
-    hours = values.get("until", "")
-    known = hours.isascii() and hours.isdigit() and int(hours[:4]) in words.PAUSES
-    try:
-        async with ctx.db.transaction() as tx:
-            await service.pause(
-                tx,
-                device.no,
-                # What is no choice of ours ends at once, which the registry refuses.
-                until=now + timedelta(hours=int(hours) if known else 0),
-                reason=values.get("reason", ""),
-                test_mode=device.test_mode,
-                version=version_in(values),
-                actor=actor,
-                now=now,
-            )
-    except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
-    except Invalid as error:
-        return _pause_form(request, now, device, values, error.fields)
-    return done(device_id, "paused")
-
-
-def _pause_form(
-    request: Request,
-    now: datetime,
-    device: Device,
-    values: Mapping[str, str],
-    wrong: Mapping[str, str] | None = None,
-) -> Response:
-    tr = words_of(request, now)
-    return show(
-        request,
-        "pause.html",
-        now,
-        status=422 if wrong else 200,
-        device=device,
-        pauses=[(str(hours), tr.gettext(text)) for hours, text in words.PAUSES.items()],
-        values=values,
-        errors=words.errors_of(wrong or {}, tr),
-    )
-
-
-@router.post(ROOT + "/{device_id}/resume")
-async def resume(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
-) -> Response:
-    """Put the device back into service before its time."""
-    values = await form_values(request)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
-    try:
-        async with ctx.db.transaction() as tx:
-            await service.pause(
-                tx,
-                device.no,
-                until=None,
-                reason="",
-                test_mode=device.test_mode,
-                version=version_in(values),
-                actor=actor,
-                now=now,
-            )
-    except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
-    return done(device_id, "resumed")
-
-
-@router.post(ROOT + "/{device_id}/test")
-async def set_test_mode(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
-) -> Response:
-    """Turn test mode on or off; a pause goes on as it is."""
-    values = await form_values(request)
-    turn_on = values.get("on") == "1"
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
-    try:
-        async with ctx.db.transaction() as tx:
-            await service.pause(
-                tx,
-                device.no,
-                until=device.paused_until if device.paused(now) else None,
-                reason=device.paused_reason or "",
-                test_mode=turn_on,
-                version=version_in(values),
-                actor=actor,
-                now=now,
-            )
-    except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
-    return done(device_id, "test_on" if turn_on else "test_off")

@@ -36,13 +36,21 @@ CHANGE = {
     "device.resumed": N_("恢复了使用"),
     "device.test_started": N_("打开了测试模式"),
     "device.test_ended": N_("关闭了测试模式"),
+    "device.away_started": N_("打开了外出模式"),
+    "device.away_ended": N_("结束了外出模式"),
+    "device.maintenance_started": N_("打开了维护模式"),
+    "device.maintenance_ended": N_("结束了维护模式"),
+    "device.test_renewed": N_("延长了测试模式"),
+    "device.away_renewed": N_("延长了外出模式"),
+    "device.maintenance_renewed": N_("延长了维护模式"),
+    "device.test_expired": N_("测试模式到时结束"),
+    "device.away_expired": N_("外出模式到时结束"),
+    "device.maintenance_expired": N_("维护模式到时结束"),
     "device.credential_issued": N_("发放了凭据"),
     "device.credential_rotated": N_("更换了凭据"),
     "device.credential_revoked": N_("吊销了凭据"),
     "device.alias_added": N_("添加了协议名称"),
     "device.alias_removed": N_("删除了协议名称"),
-    "device.code_printed": N_("打印了认领标签"),
-    "device.claimed": N_("扫码认领了设备"),
     "device.command_requested": N_("向设备发了指令"),
 }
 COMMAND = {
@@ -86,21 +94,12 @@ PROBLEM = {
     "reason.too_long": N_("原因最长 200 个字"),
     "note.required": N_("选了“其他原因”，请在备注里写明"),
     "note.too_long": N_("备注最长 200 个字"),
-    "until.range": N_("请选择停用多久，最长 30 天"),
-    "devices.required": N_("请至少选一台设备"),
-    "devices.too_many": N_("一次最多打印 240 张"),
-    "devices.not_in_stock": N_("选中的设备里有的已不在库，请重新选"),
-    "lasts.range": N_("请选择有效期"),
-    "paper.unknown": N_("请选择标签纸"),
-    "code.required": N_("请输入标签上的认领码"),
-    "code.unknown": N_("没有这个认领码。请看清楚再输一次；打印了新标签的，旧标签作废"),
-    "code.used": N_("这个认领码已经用过了"),
-    "code.expired": N_("这个认领码过期了，请让设备管理员重新打印标签"),
-    "code.not_in_stock": N_("这台设备已不在库：可能已经绑定，或者报了故障"),
+    "mode.required": N_("请选择模式"),
+    "until.range": N_("请选择多久：测试最长 24 小时，维护最长 30 天，外出最长 90 天"),
 }
 _ORDER = (
     "device_id", "profile", "division_code", "gateway_id", "codec", "address", "serial",
-    "elder_id", "room", "until", "reason", "note", "code", "devices", "paper", "lasts",
+    "elder_id", "room", "mode", "until", "reason", "note",
 )  # fmt: skip
 CAPABILITY = {
     "sos": N_("求助按键"),
@@ -122,14 +121,33 @@ CAPABILITY = {
 }
 SUPPRESSED = {
     "device_paused": N_("停用中，未呼叫"),
+    "device_test": N_("测试模式，未通知"),
+    "device_away": N_("外出模式，未通知"),
+    "device_maintenance": N_("维护模式，未通知"),
     "elder_away": N_("老人外出，未呼叫"),
 }
 SOURCE = {"device": N_("设备上报"), "rule": N_("规则判断"), "person": N_("人工")}
 CONNECTION = {"online": N_("在线"), "offline": N_("离线"), "never": N_("从未上线")}
 STATE_TONE = {"stock": "", "bound": "accent", "faulty": "bad", "retired": "quiet"}
 CONNECTION_TONE = {"online": "good", "offline": "bad", "never": "quiet"}
-# How long a pause may be, in hours.
-PAUSES: Mapping[int, str] = {
+MODE = {"test": N_("测试模式"), "away": N_("外出模式"), "maintenance": N_("维护模式")}
+# What devices/modes/rules.py holds back, in a sentence each.
+MODE_EFFECT = {
+    "test": N_(
+        "这台设备的报警只开测试警情，不呼叫任何人，求助键也是；离线和被拆动不通知技术员。"
+        "电量低、时钟不准照常通知。"
+    ),
+    "away": N_(
+        "老人外出：长时间无活动、离床未归、设备离线、自检逾期不通知。"
+        "求助、跌倒、烟雾、燃气、体征和其他报警照常呼叫。"
+    ),
+    "maintenance": N_(
+        "设备检修：长时间无活动、离床未归、设备离线、设备被拆动、自检逾期不通知。"
+        "求助、跌倒、烟雾、燃气、体征和其他报警照常呼叫。"
+    ),
+}
+# How long a mode may be asked to run, in hours.
+MODE_HOURS: Mapping[int, str] = {
     1: N_("1 小时"),
     4: N_("4 小时"),
     24: N_("1 天"),
@@ -137,6 +155,7 @@ PAUSES: Mapping[int, str] = {
     168: N_("7 天"),
     336: N_("14 天"),
     720: N_("30 天"),
+    2160: N_("90 天"),
 }
 ROOMS = (N_("随身佩戴"), N_("客厅"), N_("卧室"), N_("床"), N_("卫生间"), N_("厨房"), N_("大门"))
 

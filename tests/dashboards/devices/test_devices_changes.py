@@ -150,24 +150,24 @@ async def test_who_comes_too_late_sees_who_was_faster(
     forms = [
         ("change/retire", {"reason": "lost"}),
         ("change/mark_faulty", {"reason": "damaged"}),
-        ("pause", {"until": "24", "reason": "检修"}),
-        ("test", {"on": "1"}),
-        ("resume", {}),
+        ("mode", {"mode": "away", "hours": "24", "reason": "检修"}),
+        ("mode", {"mode": "test", "hours": "1", "reason": "检修"}),
+        ("mode/end", {"mode": "maintenance"}),
         ("details", {"division_code": YUQUAN}),
     ]
     async with site.db.transaction() as tx:
         elder = await add_elder(tx, site.clock.now)
     forms.append(("bind", {"elder_id": str(elder)}))
-    await other.open(f"{ROOT}/W-1/pause")
-    await other.submit(f"{ROOT}/W-1/pause", until="4", reason="住院")
+    await other.open(f"{ROOT}/W-1/mode")
+    await other.submit(f"{ROOT}/W-1/mode", mode="maintenance", hours="4", reason="住院")
     for path, fields in forms:
         response = await technician.submit(f"{ROOT}/W-1/{path}", version=1, **fields)
         assert response.status_code == 409, path
-        assert "赵敏 今天 22:03 停用了设备" in technician.text, path
+        assert "赵敏 今天 22:03 打开了维护模式" in technician.text, path
         assert "现在的状态：在库。没有覆盖对方的操作" in technician.text
         assert "data-message" in technician.page
     left = await device_in(site)
-    assert (left.version, left.paused_reason) == (2, "住院")
+    assert (left.version, left.maintenance_until) == (2, site.clock.now + timedelta(hours=4))
 
 
 async def test_a_step_that_the_state_does_not_have_is_refused_on_the_form_already(
@@ -254,48 +254,53 @@ async def test_rotating_ends_the_old_secret_and_revoking_every_secret(
     assert (await technician.submit(f"{ROOT}/W-1/credential/revoke")).status_code == 404
 
 
-async def test_a_pause_is_seen_ends_by_itself_and_can_end_before(
+async def test_a_mode_is_asked_for_seen_renewed_and_ended(
     site: Site, technician: Visitor, watch: Device
 ) -> None:
-    path = f"{ROOT}/W-1/pause"
-    await technician.open(path)
+    path = f"{ROOT}/W-1/mode"
+    await technician.open(f"{path}?mode=away")
+    assert "老人外出：长时间无活动、离床未归、设备离线、自检逾期不通知" in technician.text
     for fields, sentence in (
-        ({"until": "24", "reason": " "}, "请说明原因"),
-        ({"until": "9999", "reason": "住院"}, "请选择停用多久"),
-        ({"until": "-1", "reason": "住院"}, "请选择停用多久"),
-        ({"reason": "住院"}, "请选择停用多久"),
+        ({"mode": "away", "hours": "24", "reason": " "}, "请说明原因"),
+        ({"mode": "test", "hours": "72", "reason": "演练"}, "测试最长 24 小时"),
+        ({"mode": "away", "hours": "-1", "reason": "住院"}, "请选择多久"),
+        ({"mode": "away", "reason": "住院"}, "请选择多久"),
+        ({"mode": "holiday", "hours": "1", "reason": "住院"}, "请选择模式"),
     ):
         response = await technician.submit(path, **fields)
         assert response.status_code == 422
         assert sentence in technician.text
-    await technician.follow(await technician.submit(path, until="24", reason="住院"))
-    assert "停用中：除了求助，报警只做记录，不呼叫" in technician.text
-    assert "原因：住院" in technician.text
-    assert "还有 1 天" in technician.text
+    answer = await technician.submit(path, mode="away", hours="24", reason="住院")
+    await technician.follow(answer)
+    assert "外出模式，到明天 22:03自动结束" in technician.text
+    assert "还有 1 天 · 巴图 · 住院" in technician.text
     await technician.open(f"{ROOT}?held=1")
     assert "W-1" in technician.text
-    await technician.open(f"{ROOT}/W-1")
-    await technician.follow(await technician.submit(f"{ROOT}/W-1/resume"))
-    assert "已恢复使用" in technician.text
-    await technician.open(path)
-    await technician.submit(path, until="1", reason="检修")
-    site.clock.now += timedelta(hours=1)
-    await technician.open(f"{ROOT}/W-1")
-    assert "停用中" not in technician.text
+    await technician.open(f"{path}?mode=away")
+    assert "住院" in technician.page
+    await technician.follow(await technician.submit(path, mode="away", hours="168", reason="住院"))
+    assert "已延长" in technician.text
+    assert "还有 7 天" in technician.text
+    await technician.follow(await technician.submit(f"{path}/end", mode="away"))
+    assert "模式已结束" in technician.text
 
 
-async def test_test_mode_is_loud_until_it_is_off_and_leaves_a_pause_alone(
+async def test_a_mode_ends_by_itself_and_another_goes_on(
     site: Site, technician: Visitor, watch: Device
 ) -> None:
-    await technician.open(f"{ROOT}/W-1/pause")
-    await technician.submit(f"{ROOT}/W-1/pause", until="24", reason="住院")
+    path = f"{ROOT}/W-1/mode"
+    await technician.open(path)
+    await technician.submit(path, mode="test", hours="1", reason="安装演练")
+    await technician.open(path)
+    await technician.submit(path, mode="maintenance", hours="24", reason="换电池")
     await technician.open(f"{ROOT}/W-1")
-    await technician.follow(await technician.submit(f"{ROOT}/W-1/test", on="1"))
-    assert "测试模式：报警按测试处理，没有人会被呼叫" in technician.text
-    assert "原因：住院" in technician.text
-    await technician.follow(await technician.submit(f"{ROOT}/W-1/test", on="0"))
-    assert "测试模式已关闭" in technician.text
-    assert (await device_in(site)).paused_reason == "住院"
+    assert "只开测试警情，不呼叫任何人，求助键也是" in technician.text
+    assert "换电池" in technician.text
+    for _ in range(2):
+        site.clock.now += timedelta(minutes=30)
+        await technician.open(f"{ROOT}/W-1")
+    assert "只开测试警情" not in technician.text
+    assert "换电池" in technician.text
 
 
 async def test_names_are_added_refused_and_removed(

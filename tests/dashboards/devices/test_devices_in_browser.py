@@ -102,7 +102,7 @@ async def test_a_lost_race_is_told_beside_the_form_and_nothing_typed_is_lost(
     bench: Bench,
 ) -> None:
     page, site = bench.page, bench.site
-    await page.goto(f"{ROOT}/W-1/pause")
+    await page.goto(f"{ROOT}/W-1/mode?mode=away")
     await settled(page)
     await page.fill("#reason", "住院")
     actor = bench.session.session.actor
@@ -111,7 +111,7 @@ async def test_a_lost_race_is_told_beside_the_form_and_nothing_typed_is_lost(
         assert device is not None
         elder = await add_elder(tx, site.clock.now)
         await service.bind(tx, device.no, elder, "", actor=actor, now=site.clock.now)
-    await page.click("button:has-text('停用')")
+    await page.click("form button:has-text('开始')")
     told = page.locator("form [data-message]")
     await told.wait_for()
     assert "巴图 今天 22:03 绑定了老人" in await told.inner_text()

@@ -29,7 +29,7 @@ PAGES = {
     "rebind": f"{ROOT}/W-0193/bind",
     "unbind": f"{ROOT}/W-0193/change/unbind",
     "retire": f"{ROOT}/S-0003/change/retire",
-    "pause": f"{ROOT}/W-0193/pause",
+    "mode": f"{ROOT}/W-0193/mode",
     "names": f"{ROOT}/4G-0001/names",
     "details": f"{ROOT}/D-0021/details",
 }

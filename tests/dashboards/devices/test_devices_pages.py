@@ -22,11 +22,11 @@ READERS = {
 }  # fmt: skip
 WRITERS = {Role.SUPERVISOR, Role.DEVICE_TECHNICIAN, Role.ADMINISTRATOR}
 FORMS = (
-    "/new", "/W-1/details", "/W-1/bind", "/W-1/change/retire", "/W-1/pause", "/W-1/names",
+    "/new", "/W-1/details", "/W-1/bind", "/W-1/change/retire", "/W-1/mode", "/W-1/names",
 )  # fmt: skip
 POSTS = (
-    "", "/W-1/details", "/W-1/bind", "/W-1/change/retire", "/W-1/pause", "/W-1/resume",
-    "/W-1/test", "/W-1/credential", "/W-1/credential/revoke", "/W-1/names", "/W-1/names/remove",
+    "", "/W-1/details", "/W-1/bind", "/W-1/change/retire", "/W-1/mode", "/W-1/mode/end",
+    "/W-1/credential", "/W-1/credential/revoke", "/W-1/names", "/W-1/names/remove",
 )  # fmt: skip
 
 
@@ -200,7 +200,7 @@ async def test_english_pages_have_no_chinese_but_names(site: Site) -> None:
     async with site.db.connection() as conn:
         place = await divisions.path_name(conn, XINCHENG)
     known = {*place.split(), "中文", "语言"}
-    for path in ("", "/W-1", "/new", "/W-1/bind", "/W-1/change/retire", "/W-1/pause", "/W-1/names"):
+    for path in ("", "/W-1", "/new", "/W-1/bind", "/W-1/change/retire", "/W-1/mode", "/W-1/names"):
         await visitor.open(ROOT + path)
         found = set(re.findall("[\u4e00-\u9fff]+", visitor.text))
         assert found <= known or path == "/new", (path, found - known)

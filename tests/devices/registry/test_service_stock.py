@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from devices.credentials import service as credentials
+from devices.modes import service as modes
+from devices.modes.model import DeviceMode
 from devices.registry import access, finding, inventory, service
 from devices.registry import store as addresses
 from devices.registry.machine import DeviceAction
@@ -165,7 +167,7 @@ async def test_neither_database_nor_log_nor_outbox_holds_the_secret(
     assert secret.password not in everything
 
 
-async def test_a_retired_device_gets_neither_secret_nor_pause(
+async def test_a_retired_device_gets_neither_secret_nor_mode(
     tx: Tx, cipher: FieldCipher, now: datetime
 ) -> None:
     technician = await add_person(tx, now)
@@ -178,9 +180,10 @@ async def test_a_retired_device_gets_neither_secret_nor_pause(
             tx, device.no, replaces=None, cipher=cipher, actor=technician, now=now
         )
     with pytest.raises(Conflict):
-        await service.pause(
-            tx, device.no, until=None, reason="", test_mode=True, actor=technician, now=now
-        )
+        await modes.start(
+            tx, device.no, DeviceMode.TEST, until=now + timedelta(hours=1), reason="演练",
+            actor=technician, now=now,
+        )  # fmt: skip
 
 
 async def test_names_are_given_taken_and_checked(tx: Tx, now: datetime) -> None:
@@ -291,22 +294,17 @@ async def test_devices_whose_alarms_call_nobody_are_found_while_that_lasts(
     tx: Tx, now: datetime
 ) -> None:
     technician = await add_person(tx, now)
-    for device_id, hours, test_mode in (
-        ("W-1", 2, False),
-        ("W-2", None, True),
-        ("W-3", None, False),
+    for device_id, mode, hours in (
+        ("W-1", DeviceMode.MAINTENANCE, 2),
+        ("W-2", DeviceMode.TEST, 3),
+        ("W-3", None, 0),
     ):
         device = await add_device(tx, technician, now, device_id)
-        until = now + timedelta(hours=hours) if hours else None
-        await service.pause(
-            tx,
-            device.no,
-            until=until,
-            reason="检修",
-            test_mode=test_mode,
-            actor=technician,
-            now=now,
-        )
+        if mode is not None:
+            await modes.start(
+                tx, device.no, mode, until=now + timedelta(hours=hours), reason="检修",
+                actor=technician, now=now,
+            )  # fmt: skip
     shelf = Shelf(tx, technician, now)
     assert await shelf.find(held_back=True) == ["W-1", "W-2"]
     shelf.now = now + timedelta(hours=2)

@@ -63,7 +63,7 @@ async def test_a_device_that_speaks_as_the_sweep_fires_is_not_reported(
         [silent] = await sweep_store.silent_devices(conn, {"sl-watch-1": 1800}, now, late)
     await feed.v1("W-0001", "status", late, seq=2, battery=80)
     async with db.transaction() as tx:
-        assert not await sweep_store.mark_offline(tx, silent, late)
+        assert not await sweep_store.mark_offline(tx, silent, now, late)
     assert await home.states() == {}
     assert await home.value("SELECT online FROM device WHERE no = %s", no) is True
 
@@ -102,18 +102,58 @@ async def test_behind_a_silent_gateway_only_the_gateway_is_reported(
     assert [alarm.device_id for alarm in witness.raised] == ["G-0001"]
 
 
-async def test_stock_paused_and_never_seen_devices_are_not_reported(
+async def test_what_stands_behind_a_gateway_is_reported_when_only_the_gateway_comes_back(
+    db: Database, home: Home, feed: Feed, witness: Witness, raiser: Raiser, now: datetime
+) -> None:
+    elder = await home.elder()
+    gateway = await home.device("G-0001", "sl-gateway-1", elder=elder)
+    door = await home.device("D-0001", "sl-door-1", elder=elder, gateway=gateway)
+    for no in (gateway, door):
+        await home.set(no, last_seen_at=now - timedelta(days=3), online=True)
+    assert await jobs.sweep_offline(db, raiser, now) == 1
+    assert await home.value("SELECT online FROM device WHERE no = %s", door) is False
+    back = now + timedelta(minutes=5)
+    await feed.v1("G-0001", "status", back, seq=1, online=True)
+    assert await jobs.sweep_offline(db, raiser, back + timedelta(minutes=1)) == 0
+    await feed.v1("G-0001", "status", back + timedelta(hours=30), seq=2, online=True)
+    later = back + timedelta(hours=30, minutes=1)
+    assert await jobs.sweep_offline(db, raiser, later) == 1
+    assert await jobs.sweep_offline(db, raiser, later) == 0
+    assert [alarm.device_id for alarm in witness.raised] == ["G-0001", "D-0001"]
+
+
+async def test_coming_and_going_is_kept_with_the_moments_at_which_it_happened(
+    db: Database, home: Home, feed: Feed, raiser: Raiser, now: datetime
+) -> None:
+    no = await home.device("W-0001", elder=await home.elder())
+    minute = timedelta(minutes=1)
+    await feed.v1("W-0001", "status", now, seq=1, battery=80)
+    await feed.v1("W-0001", "status", now + minute, seq=2, battery=80)
+    await feed.v1("W-0001", "status", now + 2 * minute, online=False)
+    await feed.v1("W-0001", "status", now + 5 * minute, seq=3, battery=80)
+    assert await jobs.sweep_offline(db, raiser, now + 40 * minute) == 1
+    history = await home.rows(
+        "SELECT at, online FROM device_presence WHERE device_no = %s ORDER BY at", no
+    )
+    # It went when it last spoke and not when we noticed: one word in five minutes is no presence.
+    assert history[:2] == [(now, True), (now + 2 * minute, False)]
+    assert history[2:] == [(now + 5 * minute, False)]
+
+
+async def test_stock_absent_and_never_seen_devices_are_not_reported(
     db: Database, home: Home, raiser: Raiser, now: datetime
 ) -> None:
     elder = await home.elder()
     long_ago = now - timedelta(days=2)
     stock = await home.device("W-0001")
     await home.set(stock, last_seen_at=long_ago)
-    paused = await home.device("W-0002", elder=elder)
-    await home.set(paused, last_seen_at=long_ago, paused_until=now + timedelta(hours=1))
+    absent = await home.device("W-0002", elder=elder)
+    await home.set(absent, last_seen_at=long_ago, away_until=now + timedelta(hours=1))
     await home.device("W-0003", elder=elder)
     assert await jobs.sweep_offline(db, raiser, now) == 0
-    # When the pause is over and it is still silent, it is.
+    assert await home.value("SELECT online FROM device WHERE no = %s", absent) is False
+    # When the elder should be back it gets its time; when it is still silent then, it is reported.
+    assert await jobs.sweep_offline(db, raiser, now + timedelta(hours=1, minutes=10)) == 0
     assert await jobs.sweep_offline(db, raiser, now + timedelta(hours=2)) == 1
 
 
