@@ -8,7 +8,7 @@ protocol" (2023) and frames of public decoder tests.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -48,8 +48,15 @@ _HEARTBEAT = re.compile(_STATE + r"\d*", re.ASCII)
 _SUGAR_MG = 25
 _MG_PER_MMOL = 18.016
 
+_HEALTH: dict[str, tuple[str, ...]] = {
+    "1": ("bp_diastolic", "bp_systolic"),
+    "2": ("heart_rate",),
+    "3": ("body_temperature",),
+    "4": ("spo2",),
+}
 _ALARMS = {
     "01": AlarmKind.SOS,
+    "02": AlarmKind.LOW_BATTERY,
     "03": AlarmKind.TAKEN_OFF,
     "05": AlarmKind.FALL,
     "06": AlarmKind.FALL,
@@ -260,6 +267,50 @@ def _vitals(*metrics: str) -> Callable[[_Packet], _Part]:
     return handle
 
 
+def _health(packet: _Packet) -> _Part:
+    """APJK: local time, kind, value: 1 diastolic|systolic, 2 pulse, 3 temperature, 4 oxygen."""
+    fields = [*packet.fields, "", "", ""]
+    metrics = _HEALTH.get(fields[1])
+    if metrics is None:
+        raise CodecError("bad_field", f"kind {clean(fields[1])[:8]} of APJK is none that we know")
+    numbers = [_number(text) for text in fields[2].split("|")]
+    readings = tuple(
+        Reading(metric, value) for metric, value in zip(metrics, numbers, strict=False) if value
+    )
+    states: dict[str, Scalar] = {} if readings else {"measurement": "failed"}
+    message = _message(packet, "vitals", readings, None, states)
+    at = _local_time(fields[0])
+    if at is None:
+        return _Part((message,), ("bad_time: the time cannot be read",))
+    return _Part((replace(message, at=at, flags=message.flags - {Flag.TIME_MISSING}),))
+
+
+def _local_time(text: str) -> datetime | None:
+    """`2026-08-25 17:33:03` as the watch shows it, China Standard Time."""
+    try:
+        return datetime.strptime(f"{text[:19]}+0800", "%Y-%m-%d %H:%M:%S%z").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _worn(packet: _Packet) -> _Part:
+    """APWR: IMEI, whether the watch is on a wrist, and the moment in milliseconds."""
+    fields = [*packet.fields, "", ""]
+    if fields[1] not in ("0", "1"):
+        raise CodecError("bad_field", "APWR says neither 0 nor 1")
+    signal = AlarmSignal(AlarmKind.TAKEN_OFF, fields[1] == "0", "APWR", level=True)
+    device = fields[0] if _IMEI.fullmatch(fields[0]) else packet.device
+    flags = frozenset({Flag.TIME_MISSING})
+    return _Part((Message(packet.device or device, "alarm", alarms=(signal,), flags=flags),))
+
+
+def _firmware(packet: _Packet) -> _Part:
+    """APVR: IMEI and version."""
+    version = clean(packet.fields[-1])[:64]
+    status = DeviceStatus(firmware=version) if version else None
+    return _Part((_message(packet, "status", (), status),))
+
+
 def _measured(
     pairs: Sequence[tuple[str, float]],
 ) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
@@ -300,6 +351,10 @@ _HANDLERS: dict[str, Callable[[_Packet], _Part]] = {
     "AP14": lambda _: _Part(content=",0.000,0.000"),
     "AP49": _vitals("heart_rate"),
     "AP50": _vitals("body_temperature", "battery"),
+    "APJK": _health,
+    "APTP": _vitals("body_temperature"),
+    "APVR": _firmware,
+    "APWR": _worn,
     "APHT": _vitals("heart_rate", "bp_systolic", "bp_diastolic"),
     "APHP": _vitals(
         "heart_rate", "bp_systolic", "bp_diastolic", "spo2", "glucose", "body_temperature"

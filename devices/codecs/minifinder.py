@@ -6,6 +6,7 @@ are UTC. Source: frames of public decoder tests; the terminal wants no answers.
 """
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -45,6 +46,7 @@ _ALARM_BITS = {
     12: AlarmKind.LOW_BATTERY,
 }
 _STANDING = frozenset({AlarmKind.GEOFENCE_EXIT, AlarmKind.LOW_BATTERY})
+_LOUDEST = 31
 _STATE_BITS = ((2, "fault"), (14, "moved"), (15, "moved"))
 
 
@@ -104,7 +106,17 @@ def _keep_alive(body: str, device: str) -> Message:
     """Signal, A or V, and in newer firmware the battery."""
     values = body.split(",")
     battery = _number(values[2]) if len(values) > 2 else None
-    return _plain(device, battery, battery_status(battery), {})
+    loudness = _number(values[0])
+    status = _status(battery, None, int(loudness) if loudness is not None else 0)
+    return _plain(device, battery, status, {})
+
+
+def _status(battery: float | None, charging: bool | None, loudness: int) -> DeviceStatus | None:
+    """`loudness` is 0 to 31 as modems count (3GPP TS 27.007, +CSQ); 0 and more say nothing."""
+    status = battery_status(battery, charging=charging)
+    if not 0 < loudness <= _LOUDEST:
+        return status
+    return replace(status or DeviceStatus(), rssi_dbm=float(2 * loudness - 113))
 
 
 def _position(kind: str, body: str, device: str) -> Message:
@@ -133,7 +145,7 @@ def _position(kind: str, body: str, device: str) -> Message:
         readings=() if battery is None else (Reading("battery", battery),),
         alarms=alarms,
         position=position,
-        status=battery_status(battery, charging=charging),
+        status=_status(battery, charging, flags >> 16 & 0b11111),
         states=MappingProxyType({name: True for bit, name in _STATE_BITS if flags >> bit & 1}),
         flags=frozenset(marks),
     )

@@ -38,6 +38,7 @@ _OPENING = re.compile(rb"\[(?=[A-Za-z0-9]{1,8}\*)")
 _BETWEEN = b"\r\n\0 "
 _ESCAPES = {b"\x01": b"}", b"\x02": b"[", b"\x03": b"]", b"\x04": b",", b"\x05": b"*"}
 _ESCAPED = re.compile(rb"\}([\x01-\x05])")
+_HOTTEST_CELSIUS = 60
 _COMMAND = re.compile(r"\s*[A-Za-z0-9_]{1,32}\s*", re.ASCII)
 
 # Commands of ours that the watch repeats when it has carried them out.
@@ -294,6 +295,46 @@ def _vitals(
     return handle
 
 
+def _body_temperature(envelope: _Envelope) -> _Part:
+    """BTEMP2,kind,degrees, BTEMP and TEMP,degrees; some watches mean Fahrenheit."""
+    part = _vitals(
+        "body_temperature",
+        skip=1 if envelope.command.upper() == "BTEMP2" else 0,
+        invalid_up_to=1,
+        answer="btemp2" if envelope.command.upper() == "BTEMP2" else "",
+    )(envelope)
+    if not part.messages or not part.messages[0].readings:
+        return part
+    message = part.messages[0]
+    degrees = message.readings[0].value
+    if degrees < _HOTTEST_CELSIUS:
+        return part
+    celsius = Reading("body_temperature", round((degrees - 32) / 1.8, 2))
+    message = replace(message, readings=(celsius,))
+    return replace(part, messages=(message,), warnings=("the temperature is taken as °F",))
+
+
+def _voice(envelope: _Envelope) -> _Part:
+    """TK and JXTK: a voice message, which is acknowledged and not kept. TK,1 is an answer to us."""
+    if envelope.command.upper() == "JXTK":
+        return _Part(replies=(envelope.answer("JXTKR,1"),), warnings=("voice is not kept",))
+    if len(envelope.fields) == 1 and envelope.fields[0].strip() in ("0", "1"):
+        return _Part()
+    return _Part(replies=(envelope.answer("TK,1"),), warnings=("voice is not kept",))
+
+
+def _identity(name: str) -> Callable[[_Envelope], _Part]:
+    """A number of the watch's own: its SIM card, its IMEI."""
+
+    def handle(envelope: _Envelope) -> _Part:
+        text = clean(envelope.fields[0])[:32] if envelope.fields else ""
+        if not text:
+            return _Part()
+        return _Part((_measurement(envelope, "status", (), None, {name: text}),))
+
+    return handle
+
+
 def _version(envelope: _Envelope) -> _Part:
     firmware = clean(",".join(envelope.fields))[:64]
     if not firmware:
@@ -320,9 +361,10 @@ _COMMANDS: dict[str, Callable[[_Envelope], _Part]] = {
     "HEART": _vitals("heart_rate"),
     "PULSE": _vitals("heart_rate"),
     "OXYGEN": _vitals("spo2", skip=1, answer="oxygen,1"),
-    "BTEMP2": _vitals("body_temperature", skip=1, invalid_up_to=1, answer="btemp2"),
-    "BTEMP": _vitals("body_temperature", invalid_up_to=1),
-    "TEMP": _vitals("body_temperature", invalid_up_to=1),
+    **dict.fromkeys(("BTEMP2", "BTEMP", "TEMP"), _body_temperature),
+    **dict.fromkeys(("TK", "JXTK"), _voice),
+    **dict.fromkeys(("ICCID", "CCID"), _identity("iccid")),
+    "RYIMEI": _identity("imei"),
     "VERNO": _version,
 }
 
