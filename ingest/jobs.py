@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from ingest import store
+from ingest.baselines import jobs as baselines
 from ingest.deadletters import store as deadletters
 from ingest.deadletters.replay import replay_handler
 from ingest.deadletters.service import REPLAY_TOPIC
@@ -38,6 +39,7 @@ async def jobs(db: Database, react: React, cleared: Cleared) -> list[Job]:
     return [
         Job("ingest.prune", prune, every_seconds=3600),
         *sweeps(Raiser(react, cleared)),
+        *baselines.jobs(Raiser(react, cleared)),
         *telemetry_jobs(),
     ]
 

@@ -76,12 +76,12 @@ async def sweep_offline(db: Database, raiser: Raiser, now: datetime) -> int:
         if not device.behind:
             detail = {"minutes": device.minutes}
             event = Raise(AlarmKind.DEVICE_OFFLINE, Severity.TECHNICAL, detail)
-            reason = await _raise(tx, raiser, event, device.no, now)
+            reason = await raise_now(tx, raiser, event, device.no, now)
         if reason is not None:
             await sweep_store.note_held_back(tx, device.no, reason)
         return reason is None
 
-    return sum([await _settle(db, settle, device) for device in silent])
+    return sum([await settle_each(db, settle, device) for device in silent])
 
 
 async def sweep_doors(db: Database, raiser: Raiser, now: datetime) -> int:
@@ -123,7 +123,7 @@ async def sweep_inactivity(db: Database, raiser: Raiser, now: datetime) -> int:
         result = silence.inactivity(state, elder.since, watch, now)
         for event in result.events:
             if isinstance(event, Raise):
-                await _raise(tx, raiser, event, elder.device_no, now)
+                await raise_now(tx, raiser, event, elder.device_no, now)
         await store.save_states(tx, {(subject, Rule.INACTIVITY): result.state}, now)
         return bool(result.events)
 
@@ -133,7 +133,7 @@ async def sweep_inactivity(db: Database, raiser: Raiser, now: datetime) -> int:
         for elder in quiet
         if silence.inactivity(None, elder.since, watches[elder.elder_id], now).events
     ]
-    return sum([await _settle(db, settle, elder) for elder in late])
+    return sum([await settle_each(db, settle, elder) for elder in late])
 
 
 async def _sweep_states(
@@ -170,13 +170,13 @@ async def _sweep_states(
         following = result.state
         for event in result.events:
             if isinstance(event, Raise) and following is not None:
-                reason = await _raise(tx, raiser, event, each.no, now)
+                reason = await raise_now(tx, raiser, event, each.no, now)
                 following = following if reason is None else {**following, "suppressed": reason}
         await store.save_states(tx, {(subject, rule): following}, now)
         return bool(result.events)
 
     ready = [each for each in held if judge(each, each.state).events]
-    return sum([await _settle(db, settle, each) for each in ready])
+    return sum([await settle_each(db, settle, each) for each in ready])
 
 
 async def _heard_since(conn: Tx, now: datetime) -> datetime | None:
@@ -184,7 +184,7 @@ async def _heard_since(conn: Tx, now: datetime) -> datetime | None:
     return found.since if found.known else _ALWAYS
 
 
-async def _raise(tx: Tx, raiser: Raiser, event: Raise, no: int, now: datetime) -> str | None:
+async def raise_now(tx: Tx, raiser: Raiser, event: Raise, no: int, now: datetime) -> str | None:
     """Raise an alarm of a device now; returns why it was suppressed."""
     device = await registry.by_number(tx, no)
     if device is None:
@@ -196,7 +196,12 @@ async def _raise(tx: Tx, raiser: Raiser, event: Raise, no: int, now: datetime) -
     return await raiser.raise_alarm(tx, event, occasion, by_device=False, now=now)
 
 
-async def _settle(db: Database, settle: Callable[[Tx, T], Awaitable[bool]], found: T) -> bool:
+async def settle_each(db: Database, settle: Callable[[Tx, T], Awaitable[bool]], found: T) -> bool:
+    """Deal with one finding in a transaction of its own; returns what `settle` says.
+
+    A fault with one is logged and does not keep the others from being dealt with; an absent
+    database is raised.
+    """
     try:
         async with db.transaction() as tx:
             return await settle(tx, found)

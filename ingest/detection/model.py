@@ -16,7 +16,7 @@ State = Mapping[str, Any]
 
 
 class Rule(StrEnum):
-    """Names of the rules in `detection_state`; vitals and signals have a row each."""
+    """Names of the rules in `detection_state`; vitals, signals and baselines have a row each."""
 
     VITAL = "vital"
     SIGNAL = "signal"
@@ -26,6 +26,8 @@ class Rule(StrEnum):
     BATTERY = "low_battery"
     OFFLINE = "offline"
     INACTIVITY = "inactivity"
+    BASELINE = "baseline"
+    DRIFT = "drift"
 
     def of(self, what: str) -> str:
         """The row's name for a rule that has one row for each metric or kind."""

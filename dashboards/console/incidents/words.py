@@ -116,8 +116,42 @@ def nearness(one: Suggestion, tr: Translator) -> str:
     return tr.gettext(N_("约 %(time)s可到")) % {"time": duration_text(60 * minutes, tr)}
 
 
+_HOUR_HIGHER = N_(
+    "静息%(metric)s %(value)s %(unit)s，比本人近 %(days)s 天 %(hour)s 时的平常值 %(usual)s"
+    " 高 %(difference)s"
+)
+_HOUR_LOWER = N_(
+    "静息%(metric)s %(value)s %(unit)s，比本人近 %(days)s 天 %(hour)s 时的平常值 %(usual)s"
+    " 低 %(difference)s"
+)
+_LEVEL_HIGHER = N_(
+    "静息%(metric)s %(value)s %(unit)s，比本人近 %(days)s 天的平常值 %(usual)s 高 %(difference)s"
+)
+_LEVEL_LOWER = N_(
+    "静息%(metric)s %(value)s %(unit)s，比本人近 %(days)s 天的平常值 %(usual)s 低 %(difference)s"
+)
+_NIGHTS_HIGHER = N_(
+    "夜间%(metric)s连续 %(lasting)s 晚偏高：%(value)s %(unit)s，比本人此前 %(days)s 天高"
+    " %(difference)s（平常 %(usual)s）"
+)
+_NIGHTS_LOWER = N_(
+    "夜间%(metric)s连续 %(lasting)s 晚偏低：%(value)s %(unit)s，比本人此前 %(days)s 天低"
+    " %(difference)s（平常 %(usual)s）"
+)
+_DAYS_HIGHER = N_(
+    "%(metric)s连续 %(lasting)s 天偏高：%(value)s %(unit)s，比本人此前 %(days)s 天高"
+    " %(difference)s（平常 %(usual)s）"
+)
+_DAYS_LOWER = N_(
+    "%(metric)s连续 %(lasting)s 天偏低：%(value)s %(unit)s，比本人此前 %(days)s 天低"
+    " %(difference)s（平常 %(usual)s）"
+)
+
+
 def alarm_detail(detail: Mapping[str, object], tr: Translator) -> str:
     """Return what the device or the rule said of an alarm: a reading and its limit, a duration."""
+    if "baseline" in detail:
+        return _unlike_before(detail, tr)
     if "metric" in detail and "value" in detail:
         metric = str(detail["metric"])
         text = N_("%(metric)s %(value)s %(unit)s（界限 %(limit)s）")
@@ -136,6 +170,31 @@ def alarm_detail(detail: Mapping[str, object], tr: Translator) -> str:
         return tr.gettext(N_("离安全区域中心 %(n)s 米")) % {"n": _number(detail["distance_m"])}
     said = str(detail.get("detail", ""))
     return tr.gettext(DETAILS[said]) if said in DETAILS else said
+
+
+def _unlike_before(detail: Mapping[str, object], tr: Translator) -> str:
+    """A value beside what is ordinary for this elder (`ingest/baselines/rules.py`)."""
+    difference = float(str(detail["value"])) - float(str(detail["baseline"]))
+    higher = difference > 0
+    if "drift_days" in detail and detail.get("night"):
+        text = _NIGHTS_HIGHER if higher else _NIGHTS_LOWER
+    elif "drift_days" in detail:
+        text = _DAYS_HIGHER if higher else _DAYS_LOWER
+    elif "hour" in detail:
+        text = _HOUR_HIGHER if higher else _HOUR_LOWER
+    else:
+        text = _LEVEL_HIGHER if higher else _LEVEL_LOWER
+    metric = str(detail["metric"])
+    return tr.gettext(text) % {
+        "metric": word(metric, "metric", tr),
+        "value": _number(detail["value"]),
+        "unit": word(metric, "metric_unit", tr),
+        "difference": _number(round(abs(difference), 1)),
+        "usual": _number(detail["baseline"]),
+        "days": _number(detail["days"]),
+        "hour": _number(detail.get("hour")),
+        "lasting": _number(detail.get("drift_days")),
+    }
 
 
 def _number(value: object) -> str:

@@ -1,0 +1,1 @@
+"""What is ordinary for one elder, and when a vital sign leaves it: median, deviation, drift."""
