@@ -34,6 +34,8 @@ app.add_typer(duty_phone_app, name="duty-phone")
 app.add_typer(user_app, name="user")
 app.add_typer(source_app, name="source")
 app.add_typer(audit_app, name="audit")
+storage_app = typer.Typer(help="How readings are stored.", no_args_is_help=True)
+app.add_typer(storage_app, name="storage")
 out = Console()
 err = Console(stderr=True)
 
@@ -287,6 +289,45 @@ def audit_verify() -> None:
     out.print(result.text, highlight=False)
     if not result.intact:
         raise typer.Exit(1)
+
+
+@storage_app.command("status")
+def storage_status(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
+) -> None:
+    """Say mode, sizes, partitions, what is kept, and how far behind the rollup is."""
+    storage = importlib.import_module("app.storage")
+    found = asyncio.run(storage.status(settings_with_logs()))
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+    else:
+        sys.stdout.write("\n".join(storage.lines(found)) + "\n")
+
+
+@storage_app.command("adopt-timescale")
+def storage_adopt(
+    dry_run: Annotated[bool, typer.Option(help="Only say what would be done")] = False,
+    cancel: Annotated[bool, typer.Option(help="Undo a move that is half done")] = False,
+) -> None:
+    """Move the readings onto a hypertable while ingest keeps writing; may be run again."""
+    storage = importlib.import_module("app.storage")
+    settings = settings_with_logs()
+    if cancel:
+        undone = asyncio.run(storage.cancel(settings))
+        out.print("undone; readings are as they were" if undone else "there is nothing to undo")
+        return
+    plan = asyncio.run(storage.plan_adoption(settings))
+    if dry_run:
+        out.print("\n".join(plan), highlight=False)
+        return
+
+    def say(line: str) -> None:
+        # At once, also into a file: it may be all that is known of a run that was killed.
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    say("\n".join(plan[:2]))
+    say(f"mode: {asyncio.run(storage.adopt(settings, say))}")
 
 
 def main() -> None:

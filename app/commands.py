@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app import wiring
 from app.settings import Settings
+from app.storage import telemetry_settings
 from devices.credentials.dynsec import service_commands
 from ingest.telemetry.modes import enable_extension, ensure_storage, probe
 from kernel import audit
@@ -37,7 +38,7 @@ async def migrate_database(settings: Settings) -> list[str]:
         await enable_extension(db)
         async with db.connection() as conn:
             mode = await probe(conn)
-        await ensure_storage(db, mode, utcnow())
+        await ensure_storage(db, mode, utcnow(), telemetry_settings(settings))
     broker = wiring.dynamic_security(settings)
     if broker is not None:
         mqtt = settings.mqtt

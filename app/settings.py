@@ -106,6 +106,16 @@ class WebSection(_Section):
     tile_attribution: str = ""
 
 
+class StorageSection(_Section):
+    """How long readings and their rollups are kept; values of a day are kept for ever."""
+
+    keep_readings_days: int = Field(default=90, ge=7, le=3660)
+    keep_15m_days: int = Field(default=180, ge=7, le=3660)
+    keep_1h_days: int = Field(default=5 * 366, ge=7, le=36600)
+    compress_after_days: int = Field(default=7, ge=1, le=3660)
+    """Only the Community edition of TimescaleDB compresses."""
+
+
 class HealthSection(_Section):
     """Where processes without pages answer /healthz, /readyz and /metrics; port 0 is off."""
 
@@ -130,6 +140,7 @@ class Settings(BaseSettings):
     scaip: ScaipSection = ScaipSection()
     web: WebSection = WebSection()
     health: HealthSection = HealthSection()
+    storage: StorageSection = StorageSection()
     master_key: SecretStr = SecretStr("")
     """Base64 of 32 bytes, or several for rotation: `1:BASE64,2:BASE64` (the highest encrypts)."""
     duty_phone: str = ""

@@ -12,6 +12,7 @@ from ingest.pipeline import Pipeline
 from ingest.raising import Cleared, Raiser, React
 from ingest.registry_cache import RegistryCache
 from ingest.telemetry.jobs import telemetry_jobs
+from ingest.telemetry.model import TelemetrySettings
 from kernel.db import Database
 from kernel.jobs import Job
 from kernel.outbox import Handler
@@ -33,14 +34,16 @@ async def prune(db: Database, now: datetime) -> None:
             return
 
 
-async def jobs(db: Database, react: React, cleared: Cleared) -> list[Job]:
+async def jobs(
+    db: Database, react: React, cleared: Cleared, readings: TelemetrySettings | None = None
+) -> list[Job]:
     """Return the scheduled jobs of ingest; `react` and `cleared` as for IngestRunner."""
     del db
     return [
         Job("ingest.prune", prune, every_seconds=3600),
         *sweeps(Raiser(react, cleared)),
         *baselines.jobs(Raiser(react, cleared)),
-        *telemetry_jobs(),
+        *telemetry_jobs(readings),
     ]
 
 
