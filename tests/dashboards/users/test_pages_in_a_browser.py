@@ -15,9 +15,9 @@ from kernel.auth.web import public
 from kernel.clock import utcnow
 from kernel.db import Database
 from tests.dashboards.ui.watching import (
-    PICTURES,
     accessibility_findings,
     collect_complaints,
+    photograph,
     scrolls_sideways,
 )
 from tests.dashboards.users.conftest import PASSWORD, MakeUser
@@ -68,9 +68,7 @@ async def sit_down(
 
 async def judge(seat: Seat, name: str) -> None:
     await seat.page.wait_for_selector("html[data-ready]", state="attached")
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    # Hiding the caret for the picture would leave style attributes behind, which htmx then copies.
-    await seat.page.screenshot(path=PICTURES / f"{name}.png", caret="initial")
+    await photograph(seat.page, name)
     before = len(seat.complaints)
     assert await accessibility_findings(seat.page) == []
     # axe-core styles elements of its own; that the policy refuses this is not about the page.
