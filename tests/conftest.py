@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,12 +65,25 @@ class CompiledOnce(jinja2.BytecodeCache):
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What runs for hours runs when somebody says for how long (`make soak`)."""
-    if os.environ.get("SILVERLINE_SOAK_MINUTES"):
-        return
-    long = [item for item in items if item.get_closest_marker("soak")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    """Leave out what runs for hours (`make soak` says for how long); begin with the longest files.
+
+    A long file that comes last keeps one core busy and leaves the other idle.
+    """
+    if not os.environ.get("SILVERLINE_SOAK_MINUTES"):
+        long = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    length: Counter[Path] = Counter()
+    for item in items:
+        length[item.path] += expected_ms(item)
+    items.sort(key=lambda item: -length[item.path])
+
+
+def expected_ms(item: pytest.Item) -> int:
+    """Guess how long a test takes by what it needs."""
+    needs = set(getattr(item, "fixturenames", ()))
+    kinds = (({"chromium"}, 1500), ({"storage_mode", "installed"}, 500), ({"db_url"}, 100))
+    return next((cost for names, cost in kinds if needs & names), 10)
 
 
 @pytest.fixture(scope="session")

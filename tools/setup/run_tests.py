@@ -1,7 +1,8 @@
 """Runs every test: the parallel ones on both cores, then those that want the machine to themselves.
 
 A test marked `alone` (faults, journeys with their own stack, throughput) disturbs and is disturbed
-by others. Arguments are passed on to pytest.
+by others. Arguments are passed on to pytest. The files run in the order of tests/conftest.py, the
+longest first, and there is one worker more than two cores have: tests wait for servers, too.
 """
 
 import subprocess
@@ -14,7 +15,7 @@ def main(arguments: list[str]) -> int:
     if any(not word.startswith("-") for word in arguments):
         return subprocess.run(base, check=False).returncode
     parts = (
-        [*base, "-m", "not alone", "-n", "2", "--dist", "loadfile"],
+        [*base, "-m", "not alone", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"],
         [*base, "-m", "alone"],
     )
     codes = [subprocess.run(part, check=False).returncode for part in parts]
