@@ -7,14 +7,18 @@ from datetime import datetime
 
 from app.settings import Settings, SettingsError
 from care.imports import jobs as import_jobs
-from devices.alarms import ClearedCondition, RaisedAlarm
+from devices.alarms import ALARM_CLASSES, ClearedCondition, RaisedAlarm
+from devices.attempts import jobs as attempt_jobs
 from devices.codecs import CODECS
 from devices.commands import jobs as command_jobs
 from devices.commands.publisher import CommandPublisher, DownlinkSettings
 from devices.credentials import jobs as credential_jobs
 from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
 from devices.modes import jobs as mode_jobs
+from devices.imports import jobs as device_import_jobs
 from hotline import wing as hotline
+from devices.technical import jobs as technical_jobs
+from devices.technical import service as technical
 from hotline.carrier.simulated import SimulatedCarrier
 from ingest import jobs as ingest_jobs
 from ingest.pipeline import Pipeline
@@ -91,12 +95,24 @@ def push_gate(db: Database) -> PushGate:
 
 
 async def react_to_alarm(tx: Tx, alarm: RaisedAlarm, now: datetime) -> None:
-    """An alarm opens or repeats an incident, in the transaction that stores the alarm."""
+    """What an alarm leads to, in the transaction that stores it.
+
+    One that speaks of an elder opens or repeats an incident. One that speaks of the device goes to
+    the technicians and never among the elders' incidents.
+    """
+    if ALARM_CLASSES[alarm.kind].technical:
+        await technical.raised(tx, alarm, now)
+        return
     await hotline.react_to_alarm(tx, alarm, now)
 
 
 async def condition_cleared(tx: Tx, cleared: ClearedCondition, now: datetime) -> None:
-    """A condition that is over marks its incident; a person still has to close it."""
+    """A condition that is over marks its incident, which a person still has to close.
+
+    It clears a technical alarm. Incidents of such kinds were opened before there were any.
+    """
+    if ALARM_CLASSES[cleared.kind].technical:
+        await technical.cleared(tx, cleared, now)
     await hotline.condition_cleared(tx, cleared, now)
 
 
@@ -160,5 +176,8 @@ async def jobs(settings: Settings, db: Database) -> list[Job]:
         *hotline.jobs(),
         *import_jobs.JOBS,
         *command_jobs.JOBS,
-    ]
+        *device_import_jobs.JOBS,
+        *attempt_jobs.JOBS,
         *mode_jobs.JOBS,
+        *technical_jobs.JOBS,
+    ]

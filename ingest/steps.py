@@ -137,6 +137,12 @@ def _with_status(message: Message) -> Iterator[Reading]:
             yield Reading(metric, value)
 
 
+def _clock_offset(part: Part) -> float | None:
+    if part.message.at is None or part.retained or Flag.REPLAYED in part.message.flags:
+        return None
+    return (part.message.at - part.received_at).total_seconds()
+
+
 def observe(part: Part, movements: MovementTracker) -> None:
     """What the rules get to see."""
     received = part.received_at
@@ -161,4 +167,5 @@ def observe(part: Part, movements: MovementTracker) -> None:
             (each.active for each in message.alarms if each.kind is AlarmKind.LOW_BATTERY), None
         ),
         low_battery_percent=profile.low_battery_percent if profile else None,
+        clock_offset_s=_clock_offset(part),
     )

@@ -111,3 +111,14 @@ BATTERY_PERCENT = 15.0
 BATTERY_MARGIN = 10.0
 """Normal again at limit + this: a battery recovers some per cent when the device sleeps."""
 BATTERY_REARM = timedelta(hours=24)
+
+CLOCK_LIMIT = timedelta(minutes=5)
+"""A clock that is off by more is wrong; what lies less far in the future is taken as it is."""
+CLOCK_MESSAGES = 5
+"""So many messages in a row; one with a bad time is a start without network."""
+CLOCK_SPAN = timedelta(minutes=5)
+"""So far apart must they be: a buffer that is emptied brings many late messages at once."""
+CLOCK_OLDEST = timedelta(days=400)
+"""Further behind than this is no delay any more."""
+CLOCK_STEADY = timedelta(seconds=90)
+"""A clock that is slow is late by the same for each message; what was kept for a while is not."""

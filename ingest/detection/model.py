@@ -28,6 +28,7 @@ class Rule(StrEnum):
     INACTIVITY = "inactivity"
     BASELINE = "baseline"
     DRIFT = "drift"
+    CLOCK = "clock_skew"
 
     def of(self, what: str) -> str:
         """The row's name for a rule that has one row for each metric or kind."""
@@ -139,6 +140,8 @@ class Observation:
 
     `fresh` is False for what arrives too late to act on (`defaults.FRESH`): it is stored and no
     rule judges by it. Signals of the device itself are not part of this; they ring in any case.
+    `clock_offset_s` is how far the device's clock was ahead when the message came, negative where
+    it came late; None where it says nothing of the clock (no time, retained, out of a buffer).
     """
 
     device_no: int
@@ -150,3 +153,4 @@ class Observation:
     battery: float | None = None
     battery_low: bool | None = None
     low_battery_percent: float | None = None
+    clock_offset_s: float | None = None

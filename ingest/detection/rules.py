@@ -13,6 +13,11 @@ from ingest.detection.defaults import (
     BATTERY_MARGIN,
     BATTERY_REARM,
     CLEAR_READINGS,
+    CLOCK_LIMIT,
+    CLOCK_MESSAGES,
+    CLOCK_OLDEST,
+    CLOCK_SPAN,
+    CLOCK_STEADY,
     FENCE_ACCURACY_M,
     FENCE_FIXES,
     FENCE_MARGIN_M,
@@ -150,6 +155,40 @@ def battery(
         return Result(None)
     recovered = percent >= limit + BATTERY_MARGIN if percent is not None else low is False
     return Result(None, (Clear(AlarmKind.LOW_BATTERY),)) if recovered else Result(state)
+
+
+def clock(state: State | None, offset_s: float, at: datetime) -> Result:
+    """A device's clock: how far ahead of ours it was (s, negative: behind) when a message came.
+
+    Ahead, or so far behind that no buffer explains it, is wrong by itself; behind is lateness or a
+    slow clock, and only a steady one is the clock. `at` is when the message came. State: count, at
+    (of the first), offset_s, raised_at.
+    """
+    if abs(offset_s) <= CLOCK_LIMIT.total_seconds():
+        raised = state is not None and state["raised_at"] is not None
+        return Result(None, (Clear(AlarmKind.CLOCK_SKEW),) if raised else ())
+    steady = state is not None and (
+        abs(offset_s - state["offset_s"]) <= CLOCK_STEADY.total_seconds()
+        or (_cannot_be(offset_s) and _cannot_be(state["offset_s"]))
+    )
+    if state is None or not steady:
+        if state is not None and state["raised_at"] is not None:
+            return Result({**state, "offset_s": offset_s})
+        return Result({"count": 1, "at": at.isoformat(), "offset_s": offset_s, "raised_at": None})
+    if state["raised_at"] is not None:
+        # Nothing to be kept of every single message.
+        return Result(state)
+    following = {**state, "count": state["count"] + 1, "offset_s": offset_s}
+    if following["count"] < CLOCK_MESSAGES or at - _time(state["at"]) < CLOCK_SPAN:
+        return Result(following)
+    detail = {"offset_s": round(offset_s), "messages": following["count"]}
+    raised_alarm = Raise(AlarmKind.CLOCK_SKEW, Severity.TECHNICAL, detail)
+    return Result({**following, "raised_at": at.isoformat()}, (raised_alarm,))
+
+
+def _cannot_be(offset_s: float) -> bool:
+    """Whether no delay explains it: ahead of us, or further behind than any buffer lasts."""
+    return offset_s > 0 or offset_s < -CLOCK_OLDEST.total_seconds()
 
 
 def geofence(state: State | None, fix: Position, fence: Fence, at: datetime) -> Result:

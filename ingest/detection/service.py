@@ -196,6 +196,18 @@ def _battery(case: Case, book: Book, _: datetime) -> Iterator[Event]:
     yield from book.put(subject, Rule.BATTERY, result)
 
 
+def _clock(case: Case, book: Book, now: datetime) -> Iterator[Event]:
+    offset_s = case.observation.clock_offset_s
+    if offset_s is None:
+        return
+    subject = device_subject(case.device.no)
+    state = book.get(subject, Rule.CLOCK)
+    # By far the most messages: a clock that is right, and no state to end.
+    if state is None and abs(offset_s) <= defaults.CLOCK_LIMIT.total_seconds():
+        return
+    yield from book.put(subject, Rule.CLOCK, rules.clock(state, offset_s, now))
+
+
 def _door(case: Case, book: Book, now: datetime) -> Iterator[Event]:
     subject = device_subject(case.device.no)
     for reading in case.observation.readings:
@@ -233,6 +245,7 @@ def _movement(case: Case, book: Book, _: datetime) -> Iterator[Event]:
 _RULES: tuple[Callable[[Case, Book, datetime], Iterable[Event]], ...] = (
     _vitals,
     _battery,
+    _clock,
     _door,
     _bed,
     _geofence,

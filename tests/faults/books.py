@@ -126,7 +126,7 @@ def balance(sent: Sent, found: Stored) -> Balance:
 
 
 async def check_alarms(db: Database, sent: Sent, since: datetime, *, complete: bool) -> None:
-    """Every alarm of a device is on record once, and has its place in an incident.
+    """Every alarm of a device is on record once; one of an elder has its place in an incident.
 
     Not `complete`: one may be missing, none may be there that was not sent.
     """
@@ -140,7 +140,7 @@ async def check_alarms(db: Database, sent: Sent, since: datetime, *, complete: b
         homeless = await fetch_tuples(
             conn,
             "SELECT a.kind, a.source FROM alarm a"
-            " WHERE a.suppressed IS NULL AND a.received_at >= %s"
+            " WHERE a.suppressed IS NULL AND a.received_at >= %s AND a.severity <> 'technical'"
             " AND NOT EXISTS (SELECT FROM incident_activation x WHERE x.alarm_id = a.id)",
             (since,),
         )

@@ -33,6 +33,7 @@ from dashboards.console.elders.vitals import HOURS, MOST_HOURS, chart_data, limi
 from dashboards.console.elders.words import errors_of, summary_of
 from devices.profiles import PROFILES
 from devices.registry import inventory
+from devices.technical import service as technical
 from kernel.auth.model import Actor, Permission
 from kernel.db import Tx
 from kernel.errors import Invalid, NotFound
@@ -72,6 +73,7 @@ async def render_page(
         devices = (
             await inventory.of_elder(tx, elder_id) if actor.may(Permission.DEVICE_READ) else []
         )
+        trouble = await technical.elder_help(tx, elder_id, devices)
         incidents = (
             await store.open_incidents(tx, elder_id) if actor.may(Permission.INCIDENT_READ) else []
         )
@@ -92,6 +94,7 @@ async def render_page(
         watch=watch[0] if watch else None,
         devices=[(one, _device_type(one.profile)) for one in devices],
         incidents=incidents,
+        trouble=trouble,
         hours=hours if hours in HOURS else HOURS[0],
         all_hours=HOURS,
         errors=errors_of(problems, tr),
