@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import secrets
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
 from devices.credentials import store
@@ -48,6 +49,27 @@ async def issue(
     box = base64.b64encode(cipher.encrypt(PURPOSE, password)).decode()
     await enqueue(tx, ACCESS_TOPIC, {"device_id": device_id, "secret": box})
     return Secret(device_id, device_id, password)
+
+
+async def issue_many(
+    tx: Tx,
+    devices: Sequence[tuple[int, str]],
+    *,
+    cipher: FieldCipher,
+    now: datetime,
+    created_by: uuid.UUID | None = None,
+) -> list[Secret]:
+    """Give devices (number, id) that have never had a credential one each, in few statements."""
+    made = [Secret(name, name, secrets.token_urlsafe(SECRET_BYTES)) for _, name in devices]
+    rows = [
+        (new_id(), no, one.username, hash_secret(one.password))
+        for (no, _), one in zip(devices, made, strict=True)
+    ]
+    await store.insert_many(tx, rows, now, created_by)
+    for one in made:
+        box = base64.b64encode(cipher.encrypt(PURPOSE, one.password)).decode()
+        await enqueue(tx, ACCESS_TOPIC, {"device_id": one.device_id, "secret": box})
+    return made
 
 
 async def revoke(tx: Tx, device_no: int, *, now: datetime) -> bool:

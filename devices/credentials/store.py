@@ -1,6 +1,7 @@
 """SQL of device credentials."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -75,6 +76,31 @@ async def insert(
         " (id, device_no, username, secret_hash, created_at, created_by)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
         (credential_id, device_no, username, secret_hash, now, created_by),
+    )
+
+
+async def insert_many(
+    tx: Tx,
+    rows: Sequence[tuple[uuid.UUID, int, str, bytes]],
+    now: datetime,
+    created_by: uuid.UUID | None,
+) -> None:
+    """Keep many: id, device, user name, hash."""
+    await execute(
+        tx,
+        "INSERT INTO device_credential"
+        " (id, device_no, username, secret_hash, created_at, created_by)"
+        " SELECT c.id, c.no, c.username, c.hash, %s, %s"
+        " FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::bytea[])"
+        " AS c (id, no, username, hash)",
+        (
+            now,
+            created_by,
+            [row[0] for row in rows],
+            [row[1] for row in rows],
+            [row[2] for row in rows],
+            [row[3] for row in rows],
+        ),
     )
 
 

@@ -22,7 +22,6 @@ from kernel.ids import new_id
 
 # The console's pages are named by the device's id; these are its pages for other things.
 RESERVED_IDS = frozenset({"new", "labels", "claim", "import", "batches", "fleet"})
-LONGEST_PAUSE = timedelta(days=30)
 LONGEST_ROOM = 40
 LONGEST_SERIAL = 64
 LONGEST_NOTE = 200
@@ -139,10 +138,10 @@ async def bind(
     room = room.strip()
     if len(room) > LONGEST_ROOM:
         raise Invalid("The room's name is too long.", {"room": "too_long"})
+    state = next_state(device.state, DeviceAction.BIND)
     if device.elder_id != elder_id:
         # Another elder is not away because the last one was.
         await modes.end_running(tx, device.no, [DeviceMode.AWAY], now, actor.user_id)
-    state = next_state(device.state, DeviceAction.BIND)
     if device.elder_id is not None:
         why = "moved_room" if device.elder_id == elder_id else "rebound"
         await history_store.close_binding(tx, device.no, now, actor.user_id, why, "")
@@ -182,8 +181,8 @@ async def change_state(
     if action in ENDS_BINDING:
         await history_store.close_binding(tx, device.no, now, actor.user_id, reason, note)
     await _move(tx, device, state, now, reason=reason, note=note, division=device.division_code)
-        await modes.end_running(tx, device.no, list(DeviceMode), now, actor.user_id)
     if action is DeviceAction.RETIRE:
+        await modes.end_running(tx, device.no, list(DeviceMode), now, actor.user_id)
         await credentials.revoke(tx, device.no, now=now)
     # The note may speak of a person; the log, which is kept for ever, gets the code alone.
     await guard.record(

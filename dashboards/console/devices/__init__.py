@@ -5,7 +5,10 @@ from fastapi import APIRouter
 from dashboards.console.devices import (
     routes_access,
     routes_bind,
+    routes_claim,
     routes_commands,
+    routes_import,
+    routes_labels,
     routes_list,
     routes_modes,
     routes_page,
@@ -14,10 +17,10 @@ from dashboards.console.devices import (
 )
 
 router = APIRouter()
-# The form for a new device goes before the page of a device by its id.
+# Pages with a name of their own go before the page of a device by its id (service.RESERVED_IDS).
 for part in (
-    routes_list, routes_register, routes_page, routes_bind, routes_state, routes_modes,
-    routes_access, routes_commands,
+    routes_list, routes_labels, routes_claim, routes_import, routes_register, routes_page,
+    routes_bind, routes_state, routes_modes, routes_access, routes_commands,
 ):  # fmt: skip
     router.include_router(part.router)
 

@@ -25,7 +25,8 @@ ROOT = "/console/devices"
 Context = Annotated[WebContext, Depends(get_context)]
 Now = Annotated[datetime, Depends(get_now)]
 Reader = Annotated[Actor, Depends(requires(Permission.DEVICE_READ))]
-Writer = Annotated[Actor, Depends(requires(Permission.DEVICE_READ, Permission.DEVICE_WRITE))]
+may_write = requires(Permission.DEVICE_READ, Permission.DEVICE_WRITE)
+Writer = Annotated[Actor, Depends(may_write)]
 Binder = Annotated[
     Actor,
     Depends(requires(Permission.DEVICE_READ, Permission.DEVICE_WRITE, Permission.ELDER_READ)),

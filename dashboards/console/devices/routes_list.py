@@ -1,5 +1,6 @@
 """The list of devices and its export."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from starlette.responses import Response
 from care.roster import store as roster_store
 from care.sheets.writing import CSV_TYPE, write_csv
 from dashboards.console.devices import words
-from dashboards.console.devices.frame import ROOT, Context, Now, Reader, show
+from dashboards.console.devices.frame import ROOT, Context, Now, Reader, download, show
 from dashboards.console.show import words_of
 from dashboards.ui.filters import LOCAL
 from dashboards.ui.i18n import N_, Translator
@@ -109,15 +110,10 @@ async def export(request: Request, actor: Reader, ctx: Context, now: Now) -> Res
     async with ctx.db.transaction() as tx:
         rows = await finding.export(tx, actor, filters_of(listing.filters), order_of(listing), now)
     tr = words_of(request, now)
-    lines = [_line(row, tr, now) for row in rows]
-    data = write_csv([tr.gettext(title) for title in COLUMNS], lines)
-    name = f"devices-{now.astimezone(LOCAL):%Y%m%d-%H%M}.csv"
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return Response(data, media_type=CSV_TYPE, headers=headers)
+    titles, lines = [tr.gettext(title) for title in COLUMNS], [_line(row, tr, now) for row in rows]
+    # Twenty thousand rows take half a second of the processor.
+    data = await asyncio.to_thread(write_csv, titles, lines)
+    return download(data, CSV_TYPE, f"devices-{now.astimezone(LOCAL):%Y%m%d-%H%M}.csv")
 
 
 COLUMNS = (

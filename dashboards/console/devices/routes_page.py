@@ -18,6 +18,7 @@ from devices.codecs import CODECS
 from devices.commands import rules as command_rules
 from devices.commands import service as commands
 from devices.commands.model import CommandName
+from devices.credentials.rules import wants_secret
 from devices.modes import service as modes
 from devices.profiles import PROFILES
 from devices.registry import finding
@@ -63,7 +64,7 @@ async def device_page(
         measures=_measures(seen, latest, tr),
         markers=_markers(seen, tr),
         low_battery=low_battery(device),
-        wants_secret=_wants_secret(device),
+        wants_secret=wants_secret(device.profile, behind_gateway=device.gateway_id is not None),
         commands=asked,
         can_ask=_can_ask(device, actor),
         command_tone=words.COMMAND_TONE,
@@ -91,14 +92,6 @@ def _measures(seen: Overview, latest: Sequence[LatestReading], tr: Translator) -
 def _holder_since(seen: Overview, now: datetime) -> datetime | None:
     since = seen.holder_since
     return since if since is not None and since <= now else None
-
-
-def _wants_secret(device: Device) -> bool:
-    """Whether the device logs in to the broker itself: not through a gateway, not over TCP."""
-    model = PROFILES.get(device.profile)
-    if model is None or device.gateway_id is not None:
-        return False
-    return model.codec == "silverline_v1" or bool(model.base_topics)
 
 
 def _steps(device: Device, tr: Translator) -> list[tuple[str, str]]:

@@ -51,6 +51,8 @@ CHANGE = {
     "device.credential_revoked": N_("吊销了凭据"),
     "device.alias_added": N_("添加了协议名称"),
     "device.alias_removed": N_("删除了协议名称"),
+    "device.code_printed": N_("打印了认领标签"),
+    "device.claimed": N_("扫码认领了设备"),
     "device.command_requested": N_("向设备发了指令"),
 }
 COMMAND = {
@@ -96,10 +98,20 @@ PROBLEM = {
     "note.too_long": N_("备注最长 200 个字"),
     "mode.required": N_("请选择模式"),
     "until.range": N_("请选择多久：测试最长 24 小时，维护最长 30 天，外出最长 90 天"),
+    "devices.required": N_("请至少选一台设备"),
+    "devices.too_many": N_("一次最多打印 240 张"),
+    "devices.not_in_stock": N_("选中的设备里有的已不在库，请重新选"),
+    "lasts.range": N_("请选择有效期"),
+    "paper.unknown": N_("请选择标签纸"),
+    "code.required": N_("请输入标签上的认领码"),
+    "code.unknown": N_("没有这个认领码。请看清楚再输一次；打印了新标签的，旧标签作废"),
+    "code.used": N_("这个认领码已经用过了"),
+    "code.expired": N_("这个认领码过期了，请让设备管理员重新打印标签"),
+    "code.not_in_stock": N_("这台设备已不在库：可能已经绑定，或者报了故障"),
 }
 _ORDER = (
     "device_id", "profile", "division_code", "gateway_id", "codec", "address", "serial",
-    "elder_id", "room", "mode", "until", "reason", "note",
+    "elder_id", "room", "mode", "until", "reason", "note", "code", "devices", "paper", "lasts",
 )  # fmt: skip
 CAPABILITY = {
     "sos": N_("求助按键"),
