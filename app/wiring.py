@@ -9,7 +9,6 @@ from app.settings import Settings, SettingsError
 from care.imports import jobs as import_jobs
 from devices.alarms import ALARM_CLASSES, ClearedCondition, RaisedAlarm
 from devices.attempts import jobs as attempt_jobs
-from devices.attempts import jobs as attempt_jobs
 from devices.codecs import CODECS
 from devices.commands import jobs as command_jobs
 from devices.commands.publisher import CommandPublisher, DownlinkSettings
@@ -17,10 +16,9 @@ from devices.credentials import jobs as credential_jobs
 from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
 from devices.imports import jobs as device_import_jobs
 from devices.modes import jobs as mode_jobs
-from devices.imports import jobs as device_import_jobs
-from hotline import wing as hotline
 from devices.technical import jobs as technical_jobs
 from devices.technical import service as technical
+from hotline import wing as hotline
 from hotline.carrier.simulated import SimulatedCarrier
 from ingest import jobs as ingest_jobs
 from ingest.pipeline import Pipeline
@@ -178,8 +176,6 @@ async def jobs(settings: Settings, db: Database) -> list[Job]:
         *hotline.jobs(),
         *import_jobs.JOBS,
         *command_jobs.JOBS,
-        *device_import_jobs.JOBS,
-        *attempt_jobs.JOBS,
         *device_import_jobs.JOBS,
         *attempt_jobs.JOBS,
         *mode_jobs.JOBS,
