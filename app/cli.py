@@ -5,15 +5,16 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from app.settings import Settings, load_settings
 from kernel.clock import utcnow
 from kernel.errors import DomainError
-from kernel.logs import configure_logs
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 app = typer.Typer(
     name="silverline",
@@ -40,10 +41,12 @@ out = Console()
 err = Console(stderr=True)
 
 
-def settings_with_logs() -> Settings:
+def settings_with_logs() -> "Settings":
     """Read the settings and set up the logs by them."""
-    settings = load_settings()
-    configure_logs(json=settings.log_format == "json", level=settings.log_level)
+    # Loaded by name here too: `--help` and a mistyped option are answered without them.
+    settings: Settings = importlib.import_module("app.settings").load_settings()
+    logs = importlib.import_module("kernel.logs")
+    logs.configure_logs(json=settings.log_format == "json", level=settings.log_level)
     return settings
 
 
