@@ -1,21 +1,24 @@
 """What the network servers of LoRaWAN share: a payload inside of an envelope, and its meaning.
 
-The bytes of a sensor mean nothing without its model's decoder. Where the network server has decoded
-them, its object is taken; else the decoder is found by what the server says of the device (a tag
-`decoder`, a brand, the name of its profile); else the bytes are kept as a state.
+The bytes of a sensor mean nothing without its model's decoder. Ours is found by what the server
+says of the device (a tag `decoder`, a brand, the name of its profile) and goes ahead of the object
+of the server's own decoder, whose words differ from version to version; without either the bytes
+are kept as a state.
 """
 
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from devices.codecs.fields import JsonObject, clean, from_iso
+from devices.codecs.milesight import read_object
 from devices.codecs.milesight import read_payload as read_milesight
-from devices.codecs.properties import battery_status, readings_of, states_of
-from devices.messages import CodecError, Flag, Message, Scalar
+from devices.codecs.properties import battery_status, number_of, readings_of, states_of
+from devices.messages import CodecError, DeviceStatus, Flag, Message, Position, Scalar
 
 Decoder = Callable[[bytes], tuple[dict[str, Scalar], tuple[str, ...]]]
 
@@ -48,6 +51,22 @@ _SWITCHES: Mapping[str, tuple[str, bool]] = {
 }
 _IN_BED = {"in_bed": True, "out_of_bed": False, "vacant": False}
 _MAX_PAYLOAD = 255
+# Everything that is not the satellites' word is a network's estimate.
+_SOURCES = {
+    "GEO_RESOLVER_TDOA": "cell",
+    "GEO_RESOLVER_RSSI": "cell",
+    "GEO_RESOLVER_WIFI": "wifi",
+    "GEO_RESOLVER_GNSS": "gnss",
+    "LORA_RSSI_GEOLOCATION": "cell",
+    "LORA_TDOA_GEOLOCATION": "cell",
+    "COMBINED_GEOLOCATION": "cell",
+    "WIFI_RSSI_GEOLOCATION": "wifi",
+    "IP_GEOLOCATION": "cell",
+    "CELL_ID_GEOLOCATION": "cell",
+    "BT_RSSI_GEOLOCATION": "wifi",
+    "REGISTRY": "manual",
+    "CONFIG": "manual",
+}
 
 
 def payload_bytes(value: Any, name: str) -> bytes:
@@ -81,12 +100,20 @@ def uplink(
     decoded: Any,
     data: bytes,
     decoder: Decoder | None,
+    rssi: float | None = None,
 ) -> tuple[Message, tuple[str, ...]]:
     """The message of one uplink, and what was odd about it."""
     properties: JsonObject = decoded if isinstance(decoded, dict) else {}
     warnings: list[str] = []
-    if not properties and data and decoder is not None:
-        properties, odd = decoder(data)
+    properties = {**properties, **read_object(properties)}
+    if data and decoder is not None:
+        try:
+            ours, odd = decoder(data)
+        except CodecError as error:
+            if not properties:
+                raise
+            ours, odd = {}, (f"{error.reason}: {error}",)
+        properties = {**properties, **ours}
         warnings.extend(odd)
     if not properties and data:
         properties = {"payload": data.hex()}
@@ -100,11 +127,42 @@ def uplink(
         kind="vitals",
         at=at,
         readings=readings_of(properties, _NUMBERS, _SWITCHES),
-        status=battery_status(properties.get("battery")),
+        status=_status(properties.get("battery"), rssi),
         states=MappingProxyType(states),
         flags=frozenset() if at else frozenset({Flag.TIME_MISSING}),
     )
     return message, tuple(warnings)
+
+
+def _status(battery: Any, rssi: float | None) -> DeviceStatus | None:
+    status = battery_status(battery)
+    return status if rssi is None else replace(status or DeviceStatus(), rssi_dbm=rssi)
+
+
+def loudest(gateways: Any) -> float | None:
+    """The best signal in dBm of the gateways that heard an uplink, None where none says it."""
+    if not isinstance(gateways, list):
+        return None
+    found = (number_of(each.get("rssi")) for each in gateways[:64] if isinstance(each, dict))
+    return max((value for value in found if value is not None and -150 <= value < 0), default=None)
+
+
+def position_of(place: Any, at: datetime | None) -> Position | None:
+    """Latitude, longitude and accuracy in metres as both servers write them; None for no place."""
+    if not isinstance(place, dict):
+        return None
+    lat, lon = number_of(place.get("latitude")), number_of(place.get("longitude"))
+    if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
+        return None
+    accuracy = number_of(place.get("accuracy"))
+    return Position(
+        lat,
+        lon,
+        accuracy_m=accuracy if accuracy and accuracy > 0 else None,
+        at=at,
+        valid=(lat, lon) != (0, 0),
+        source=_SOURCES.get(str(place.get("source")).upper().removeprefix("SOURCE_"), "gnss"),
+    )
 
 
 def server_time(value: Any, warnings: list[str]) -> datetime | None:

@@ -7,6 +7,7 @@ not known either.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from devices.codecs.binary import Reader
 from devices.messages import Scalar
@@ -99,6 +100,20 @@ def _breathing(found: Properties, data: bytes) -> None:
         found["respiratory_rate"] = _word(data[1:]) / 100
 
 
+def _room_regions(found: Properties, data: bytes) -> None:
+    """The older form: a byte a region, 0 is occupied."""
+    for region, value in enumerate(data, 1):
+        if value in (0, 1):
+            found[f"region_{region}_occupied"] = value == 0
+
+
+def _past_alarm(found: Properties, data: bytes) -> None:
+    """An alarm from the sensor's memory, with its time: it was told before, or too late."""
+    kind = _RADAR_ALARM.get(data[6], f"unknown_{data[6]}")
+    found[f"history_{kind}"] = _RADAR_STATUS.get(data[7], f"unknown_{data[7]}")
+    found["history_time"] = _word(data[:4])
+
+
 def _regions(found: Properties, data: bytes) -> None:
     count, bits = min(data[0], 6), _word(data[1:])
     for region in range(count):
@@ -111,7 +126,7 @@ _CHANNELS: dict[int, tuple[int, Handler]] = {
     0x0300: (1, _switch("open")),
     0x03F8: (6, _detection),
     0x0400: (1, _switch("tamper")),
-    0x04F9: (4, _ignore),
+    0x04F9: (4, _room_regions),
     0x0500: (1, _switch("water_leak")),
     0x05FA: (8, _ignore),
     0x06FB: (5, _radar_alarm),
@@ -121,16 +136,90 @@ _CHANNELS: dict[int, tuple[int, Handler]] = {
     0x0AB3: (5, _regions),
     0x0BB4: (9, _ignore),
     0x0CB4: (9, _ignore),
+    0x20CE: (9, _past_alarm),
     0xFF01: (1, _ignore),
+    0xFF03: (2, _ignore),
     0xFF08: (6, _ignore),
     0xFF09: (2, _ignore),
     0xFF0A: (2, _version),
     0xFF0B: (1, _switch("power_on")),
     0xFF0F: (1, _ignore),
+    0xFF10: (1, _ignore),
     0xFF16: (8, _ignore),
     0xFF18: (2, _ignore),
+    0xFF28: (1, _ignore),
     0xFF2E: (1, _choice("button", _BUTTON)),
+    0xFF2F: (1, _ignore),
+    0xFF3E: (1, _ignore),
+    0xFF74: (1, _ignore),
+    0xFFFE: (1, _ignore),
     0xFFFF: (2, _ignore),
     _ANY | 0x67: (2, _number("temperature", 10, signed=True)),
     _ANY | 0x68: (1, _number("humidity", 2)),
 }
+
+
+_WORDS = {
+    "short press": "short",
+    "long press": "long",
+    "double press": "double",
+    "alarm triggered": "triggered",
+    "alarm deactivated": "deactivated",
+    "alarm ignored": "ignored",
+    "status report": "respiratory",
+}
+_OPPOSITES: Mapping[str, tuple[str, Mapping[str, bool]]] = {
+    # property of the maker's decoder → ours, and its words
+    "leakage_status": ("water_leak", {"leak": True, "normal": False}),
+    "magnet_status": ("open", {"open": True, "opened": True, "close": False, "closed": False}),
+    "door_state": ("open", {"open": True, "opened": True, "close": False, "closed": False}),
+    "pir": ("motion", {"trigger": True, "normal": False}),
+    "pir_status": ("motion", {"trigger": True, "normal": False}),
+    "tamper_status": ("tamper", {"uninstalled": True, "installed": False}),
+    "install_status": ("tamper", {"uninstalled": True, "installed": False}),
+}
+
+
+def read_object(given: Mapping[str, Any]) -> Properties:
+    """What the maker's own decoder in the network server says, in the words of `read_payload`.
+
+    Its versions differ: `press` or `button_event.status`, a list `events` or an object for each
+    alarm; words with blanks or with underlines.
+    """
+    found: Properties = {}
+    pressed = given.get("press", given.get("button_event"))
+    pressed = pressed.get("status") if isinstance(pressed, dict) else pressed
+    if isinstance(pressed, str) and _word_of(pressed) in _BUTTON.values():
+        found["button"] = _word_of(pressed)
+    for name, (ours, words) in _OPPOSITES.items():
+        value = given.get(name)
+        if isinstance(value, str) and value.lower() in words:
+            found[ours] = words[value.lower()]
+    for name in ("detection_status", "target_status"):
+        if isinstance(given.get(name), str):
+            found[name] = given[name].strip().lower().replace(" ", "_")
+    events = given.get("events")
+    for event in events[:16] if isinstance(events, list) else ():
+        if isinstance(event, dict):
+            _alarm_object(found, event.get("alarm_type"), event.get("alarm_status"))
+    for kind in _RADAR_ALARM.values():
+        event = given.get(f"{kind}_alarm", given.get(kind))
+        if isinstance(event, dict):
+            _alarm_object(found, kind, event.get("alarm_status"))
+    return found
+
+
+def _alarm_object(found: Properties, kind: Any, status: Any) -> None:
+    """`status` is a word, a number, or the numbers of several in one text: the last one counts."""
+    if not isinstance(kind, str) or not isinstance(status, str | int):
+        return
+    last = str(status).split(",")[-1].strip()
+    word = _RADAR_STATUS.get(int(last)) if last.isdecimal() and len(last) < 4 else _word_of(last)
+    kind = kind.strip().lower().replace(" ", "_").removesuffix("_alarm")
+    if word and kind in _RADAR_ALARM.values():
+        found[f"alarm_{kind}"] = word
+
+
+def _word_of(text: str) -> str:
+    plain = text.strip().lower().replace("_", " ")
+    return _WORDS.get(plain, plain)[:32]

@@ -34,8 +34,8 @@ from devices.messages import (
 )
 
 _IGNORED = frozenset(
-    {"waypoint", "waypoints", "card", "cmd", "configuration", "status", "steps", "encrypted"}
-    | {"beacon", "request"}
+    {"waypoint", "waypoints", "card", "cmd", "configuration", "status", "beacon", "request"}
+    | {"dump"}
 )
 # `bs`: 1 unplugged, 2 charging, 3 full.
 _CHARGING: Mapping[int, bool] = {1: False, 2: True, 3: True}
@@ -45,7 +45,7 @@ def decode(frame: Frame) -> Decoded:
     """Decode one report; `Message.device` is `<user>/<device>`.
 
     CodecError reasons: unknown_topic, oversized, malformed_json, not_an_object, missing_field,
-    bad_type, bad_value, bad_time.
+    bad_type, bad_value, bad_time, encrypted.
     """
     levels = frame.topic.split("/")
     if len(levels) < 3 or levels[0] != "owntracks" or not all(levels[1:3]):
@@ -62,6 +62,11 @@ def decode(frame: Frame) -> Decoded:
     elif kind == "lwt":
         flags = frozenset({Flag.TIME_MISSING})
         message = Message(device, "status", status=DeviceStatus(online=False), flags=flags)
+    elif kind == "steps":
+        message = _steps(device, report)
+    elif kind == "encrypted":
+        text = "the message is encrypted: empty the app's encryption key, TLS protects it already"
+        raise CodecError("encrypted", text)
     elif isinstance(kind, str) and kind in _IGNORED:
         return Decoded(warnings=(f"{kind} is not used",), device=device)
     else:
@@ -83,6 +88,18 @@ def _location(device: str, report: JsonObject) -> Message:
         status=battery_status(battery, charging=charging),
         states=MappingProxyType(states),
         flags=frozenset() if position.at else frozenset({Flag.TIME_MISSING}),
+    )
+
+
+def _steps(device: str, report: JsonObject) -> Message:
+    """Steps that the telephone counted between two times; -1 is none counted."""
+    count, at = number_of(report.get("steps")), _time(report)
+    return Message(
+        device=device,
+        kind="vitals",
+        at=at,
+        readings=() if count is None or count < 0 else (Reading("steps", count),),
+        flags=frozenset() if at else frozenset({Flag.TIME_MISSING}),
     )
 
 

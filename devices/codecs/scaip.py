@@ -1,8 +1,10 @@
 """SCAIP (CLC/TS 50134-9, SS 91100): a social alarm controller's message, XML in SIP or HTTP.
 
 A request `mrq` has `ref` (echoed in the answer `mrs`), `cid` (the controller), `mty` (ME an event,
-also when it is absent; PI a heartbeat), `dty` and `did` (kind and number of the device that raised
-it), `stc` (status), `lco` (place) and `crd` (where the voice call will come from, within 60 s).
+also when it is absent; PI a heartbeat), `pri` (priority), `dty`, `did`, `dco` and `dte` (kind,
+number, part and name of the device that raised it), `stc` and `stt` (status), `lco`, `lva` and
+`lte` (place: code, value, text; the value may be a geo URI, RFC 5870), `ico` and `ite`
+(information), and `crd` (where the voice call will come from, within 60 s).
 """
 
 import re
@@ -12,7 +14,17 @@ from xml.sax.saxutils import escape
 
 from devices.alarms import AlarmKind
 from devices.codecs.fields import clean
-from devices.messages import AlarmSignal, Codec, CodecError, Decoded, Flag, Frame, Message, Scalar
+from devices.messages import (
+    AlarmSignal,
+    Codec,
+    CodecError,
+    Decoded,
+    Flag,
+    Frame,
+    Message,
+    Position,
+    Scalar,
+)
 
 MAX_FRAME = 8 * 1024
 """Largest request in bytes."""
@@ -20,7 +32,17 @@ MAX_FRAME = 8 * 1024
 _REQUEST = re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?<mrq(?:\s[^<>]*)?>(.*)</mrq>\s*", re.DOTALL)
 _ELEMENT = re.compile(r"\s*<([a-z]{2,8})(?:\s[^<>]*)?>([^<>]*)</\1>|\s*<([a-z]{2,8})\s*/>")
 _STATUS_ALARM = 10
-_SHOWN = ("dty", "did", "stc", "lco", "crd", "tdc", "ico")
+_SHOWN = (
+    "pri", "dty", "did", "dco", "dte", "stc", "stt", "ste", "lco", "lva", "lte", "crd", "tdc",
+    "ico", "ite",
+)  # fmt: skip
+_IN_DETAIL = frozenset({"dty", "did", "stc", "lco", "crd", "tdc", "ico"})
+_GEO = re.compile(
+    r"geo:(-?\d{1,2}(?:\.\d{1,10})?),(-?\d{1,3}(?:\.\d{1,10})?)(?:,-?\d{1,6}(?:\.\d{1,10})?)?"
+    r"((?:;[a-z0-9-]{1,20}(?:=[A-Za-z0-9.%-]{1,40})?){0,8})",
+    re.ASCII | re.IGNORECASE,
+)
+_UNCERTAINTY = re.compile(r";u=(\d{1,7}(?:\.\d{1,6})?)", re.ASCII | re.IGNORECASE)
 
 
 def decode(frame: Frame) -> Decoded:
@@ -66,13 +88,32 @@ def _message(controller: str, fields: dict[str, str]) -> Message:
         states = {name: value for name, value in states.items() if name != "crd"}
         return Message(controller, "status", states=MappingProxyType(states), flags=flags)
     status = fields.get("stc", "")
-    detail = " ".join(f"{name}={value}" for name, value in states.items())[:200]
+    detail = " ".join(f"{name}={value}" for name, value in states.items() if name in _IN_DETAIL)
+    detail = detail[:200]
     if status.isdecimal() and int(status) == _STATUS_ALARM:
         alarms: tuple[AlarmSignal, ...] = (AlarmSignal(AlarmKind.SOS, True, detail),)
     else:
         # Other codes are the maker's: what they mean is for the profile to say.
         alarms, states["alarm_unspecified"] = (), True
-    return Message(controller, "alarm", alarms=alarms, states=MappingProxyType(states), flags=flags)
+    return Message(
+        device=controller,
+        kind="alarm",
+        alarms=alarms,
+        position=_position(fields),
+        states=MappingProxyType(states),
+        flags=flags,
+    )
+
+
+def _position(fields: dict[str, str]) -> Position | None:
+    """The place of a mobile alarm, if one of the fields is a geo URI."""
+    for name in ("lva", "lco", "lte"):
+        match = _GEO.fullmatch(fields.get(name, "").strip())
+        if match is not None and abs(float(match[1])) <= 90 and abs(float(match[2])) <= 180:
+            uncertainty = _UNCERTAINTY.search(match[3])
+            accuracy = float(uncertainty[1]) if uncertainty else None
+            return Position(float(match[1]), float(match[2]), accuracy_m=accuracy)
+    return None
 
 
 CODEC = Codec(name="scaip", title="SCAIP (TS 50134-9)", decode=decode)

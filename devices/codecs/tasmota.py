@@ -1,10 +1,13 @@
-"""Tasmota: switches and sensors on ESP chips, JSON over MQTT.
+"""Tasmota: switches, buttons and sensors on ESP chips, and bridges of radio and Zigbee, over MQTT.
 
-`tele/<topic>/SENSOR` and the answer `stat/<topic>/STATUS10` carry sensors by name, `tele/…/LWT`
-says Online or Offline. Numbers may come as strings. Times are local and without a zone unless the
-device is told otherwise (SetOption52), so that one without a zone is not used.
+`tele/<topic>/SENSOR` and the answers `stat/<topic>/STATUS8` and `STATUS10` carry sensors by name,
+`tele/…/STATE` and `STATUS11` the state of the chip, `tele/…/LWT` Online or Offline, `RESULT` what a
+button did or a radio bridge heard. Numbers may come as strings. Times are local and without a zone
+unless the device is told otherwise (SetOption52), so that one without a zone is not used.
+Source: tasmota.github.io, pages MQTT, Buttons and Switches, RF, Zigbee.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -30,29 +33,53 @@ _METRICS: Mapping[str, str] = {
     "Illuminance": "illuminance",
     "BatteryPercentage": "battery",
 }
+# Zigbee sensors say 1 or true for what stands in the name.
+_SWITCHES: Mapping[str, str] = {
+    "Occupancy": "motion",
+    "Movement": "motion",
+    "Motion": "motion",
+    "Contact": "door_open",
+    "Fire": "smoke",
+    "CO": "gas",
+    "Water": "water_leak",
+}
+_NOT_STATES = frozenset(
+    {"Time", "TempUnit", "Device", "Name", "IEEEAddr", "Endpoint", "Group", "LinkQuality"}
+)
+_PRESSED = re.compile(r"(?:Button|Switch)\d{1,2}", re.ASCII)
 _MAX_STATES = 32
+_MAX_DEVICES = 64
+_SENSORS = frozenset({("tele", "SENSOR"), ("stat", "STATUS10"), ("stat", "STATUS8")})
 
 
 def decode(frame: Frame) -> Decoded:
     """Decode one report; `Message.device` is Tasmota's topic of the device.
 
-    Topics of commands and of states that are no sensors come to nothing. CodecError reasons:
-    unknown_topic, oversized, malformed_json, not_an_object, bad_value.
+    Of what a bridge hears it is `<topic>/<name or address>` (Zigbee) or `<topic>/<code>` (radio).
+    Answers to commands come to nothing. CodecError reasons: unknown_topic, oversized,
+    malformed_json, not_an_object, bad_value.
     """
     prefix, _, rest = frame.topic.partition("/")
     device, _, leaf = rest.rpartition("/")
-    device = clean(device)[:200]
+    device = clean(device)[:128]
     if prefix not in ("tele", "stat") or not device:
         raise CodecError("unknown_topic", "the topic is not tele/<topic>/… or stat/<topic>/…")
     if prefix == "tele" and leaf == "LWT":
         return Decoded((_reachability(device, frame.payload),), device=device)
-    if (prefix, leaf) not in (("tele", "SENSOR"), ("stat", "STATUS10"), ("stat", "STATUS8")):
-        return Decoded(device=device)
-    report = load_object(frame.payload)
-    sensors = report.get("StatusSNS", report)
-    if not isinstance(sensors, dict):
-        raise CodecError("bad_value", "StatusSNS must be an object")
-    return Decoded((_sensors(device, sensors),), device=device)
+    if (prefix, leaf) in _SENSORS:
+        report = load_object(frame.payload)
+        sensors = report.get("StatusSNS", report)
+        if not isinstance(sensors, dict):
+            raise CodecError("bad_value", "StatusSNS must be an object")
+        if heard := _heard(device, sensors):
+            return Decoded(heard, device=device)
+        return Decoded((_sensors(device, sensors),), device=device)
+    if (prefix, leaf) in (("tele", "STATE"), ("stat", "STATUS11")):
+        return Decoded((_chip(device, load_object(frame.payload)),), device=device)
+    if leaf == "RESULT" and frame.payload.lstrip()[:1] == b"{":
+        report = load_object(frame.payload)
+        return Decoded(_heard(device, report) or _pressed(device, report), device=device)
+    return Decoded(device=device)
 
 
 def _reachability(device: str, payload: bytes) -> Message:
@@ -61,6 +88,24 @@ def _reachability(device: str, payload: bytes) -> Message:
         raise CodecError("bad_value", "LWT must be Online or Offline")
     flags = frozenset({Flag.TIME_MISSING})
     return Message(device, "status", status=DeviceStatus(online=state == "Online"), flags=flags)
+
+
+def _chip(device: str, report: JsonObject) -> Message:
+    """The signal of the chip's WiFi in dBm, and its relays as states."""
+    report = report.get("StatusSTS", report)
+    if not isinstance(report, dict):
+        raise CodecError("bad_value", "StatusSTS must be an object")
+    wifi = report.get("Wifi")
+    signal = number_of(wifi.get("Signal")) if isinstance(wifi, dict) else None
+    known = signal is not None and -150 <= signal < 0
+    states = {name: value for name, value in _states(report) if name.startswith("POWER")}
+    return _message(
+        device,
+        "status",
+        _time(report.get("Time")),
+        status=DeviceStatus(online=True, rssi_dbm=signal if known else None),
+        states=states,
+    )
 
 
 def _sensors(device: str, report: JsonObject) -> Message:
@@ -73,16 +118,8 @@ def _sensors(device: str, report: JsonObject) -> Message:
         if metric == "ambient_temperature" and fahrenheit:
             value = round((value - 32) / 1.8, 2)
         values[metric] = value
-    states = _states(report)
-    at = _time(report.get("Time"))
-    return Message(
-        device=device,
-        kind="vitals",
-        at=at,
-        readings=tuple(Reading(metric, value) for metric, value in values.items()),
-        states=MappingProxyType(states),
-        flags=frozenset() if at else frozenset({Flag.TIME_MISSING}),
-    )
+    texts = {name: value for name, value in _states(report) if isinstance(value, str)}
+    return _message(device, "vitals", _time(report.get("Time")), values, states=texts)
 
 
 def _leaves(report: JsonObject) -> Iterator[tuple[str, Any]]:
@@ -92,20 +129,90 @@ def _leaves(report: JsonObject) -> Iterator[tuple[str, Any]]:
             yield from sensor.items()
 
 
-def _states(report: JsonObject) -> dict[str, Scalar]:
-    """Switches and the like: scalars at the top."""
-    plain = (
-        (clean(name[:64]), clean(value[:200]))
-        for name, value in report.items()
-        if isinstance(value, str) and name not in ("Time", "TempUnit")
+def _heard(bridge: str, report: JsonObject) -> tuple[Message, ...]:
+    """What a bridge heard: Zigbee sensors by address, or the code of a radio button."""
+    sensors, radio = report.get("ZbReceived"), report.get("RfReceived")
+    if isinstance(sensors, dict):
+        several = list(sensors.items())[:_MAX_DEVICES]
+        return tuple(
+            _zigbee(bridge, address, sensor)
+            for address, sensor in several
+            if isinstance(sensor, dict)
+        )
+    code = radio.get("Data") if isinstance(radio, dict) else None
+    if isinstance(code, bool) or not isinstance(code, str | int) or code == "":
+        return ()
+    address = clean(str(code))[:64]
+    return (_message(f"{bridge}/{address}", "vitals", None, states={"radio": "received"}),)
+
+
+def _zigbee(bridge: str, address: str, sensor: JsonObject) -> Message:
+    """One Zigbee sensor; its name is what the bridge calls it, its short address may change."""
+    name = sensor.get("Name")
+    device = clean(name)[:64] if isinstance(name, str) and clean(name) else clean(address)[:64]
+    values: dict[str, float] = {}
+    for key, given in sensor.items():
+        value = _number(given)
+        if key in _METRICS and value is not None:
+            values[_METRICS[key]] = value
+        elif key in _SWITCHES and given in (0, 1):
+            values[_SWITCHES[key]] = max(values.get(_SWITCHES[key], 0.0), float(given))
+        elif key == "LinkQuality" and value is not None:
+            values["linkquality"] = value
+    battery = values.get("battery")
+    known = battery is not None and 0 <= battery <= 100
+    status = DeviceStatus(battery_percent=battery) if known else None
+    return _message(
+        f"{bridge}/{device}", "vitals", None, values, status=status, states=dict(_states(sensor))
     )
-    return dict(list(plain)[:_MAX_STATES])
+
+
+def _pressed(device: str, report: JsonObject) -> tuple[Message, ...]:
+    """Buttons and switches that are detached from the relays (SetOption73 and 114)."""
+    states: dict[str, Scalar] = {}
+    for name, value in report.items():
+        action = value.get("Action") if isinstance(value, dict) else None
+        if _PRESSED.fullmatch(name) and isinstance(action, str) and len(states) < _MAX_STATES:
+            states[name] = clean(action)[:64]
+    return (_message(device, "vitals", None, states=states),) if states else ()
+
+
+def _message(
+    device: str,
+    kind: str,
+    at: datetime | None,
+    values: Mapping[str, float] | None = None,
+    *,
+    status: DeviceStatus | None = None,
+    states: Mapping[str, Scalar] | None = None,
+) -> Message:
+    return Message(
+        device=device,
+        kind=kind,
+        at=at,
+        readings=tuple(Reading(metric, value) for metric, value in (values or {}).items()),
+        status=status,
+        states=MappingProxyType(dict(states or {})),
+        flags=frozenset() if at else frozenset({Flag.TIME_MISSING}),
+    )
+
+
+def _states(report: JsonObject) -> Iterator[tuple[str, Scalar]]:
+    """Switches and the like: scalars at the top, without numbers that are readings."""
+    found = 0
+    for name, value in report.items():
+        if name in _NOT_STATES or name in _METRICS or not isinstance(value, str | bool | int):
+            continue
+        if found == _MAX_STATES:
+            return
+        found += 1
+        yield clean(name[:64]), clean(value[:200]) if isinstance(value, str) else value
 
 
 def _number(value: Any) -> float | None:
     plain = number_of(value)
     if plain is not None:
-        return plain
+        return plain if abs(plain) < 1e9 else None
     if not isinstance(value, str) or len(value) > 20:
         return None
     try:
@@ -129,5 +236,6 @@ CODEC = Codec(
     name="tasmota",
     title="Tasmota (JSON / MQTT)",
     decode=decode,
-    topics=("tele/#", "stat/#"),
+    # A button or a smoke detector behind a bridge hides in ordinary frames, of which there are few.
+    express_topics=("tele/#", "stat/#"),
 )

@@ -52,6 +52,7 @@ _SWITCHES: Mapping[str, tuple[str, bool]] = {
     "occupancy": ("motion", True),
     "presence": ("motion", True),
     "contact": ("door_open", False),
+    "opening": ("door_open", True),
     "bed_occupied": ("bed_occupied", True),
     "smoke": ("smoke", True),
     "gas": ("gas", True),
@@ -148,6 +149,9 @@ def _report(device: str, properties: JsonObject, frame: Frame) -> Decoded:
     if at is None:
         flags.add(Flag.TIME_MISSING)
     states = states_of(properties, skip=_NOT_STATES, numbers=_NUMBERS, warnings=warnings)
+    if "click" in states:
+        # What old versions call an action; the profiles know the new word.
+        states.setdefault("action", states["click"])
     if frame.retained:
         flags.add(Flag.REPLAYED)
         if old := _EVENTS.intersection(states):
