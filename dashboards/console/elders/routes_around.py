@@ -90,14 +90,19 @@ async def set_contacts(
     version = number_in(values, "version")
     name = values.get("elder_name", "")
     if command := values.get("rearrange", ""):
+        async with ctx.db.transaction() as tx:
+            await service.open_for_change(tx, actor, elder_id)
         lines = forms.rearranged(lines, command)
         return _contacts(request, actor, now, elder_id, name, version, lines)
     contacts, unreadable = forms.contacts_of(lines)
     try:
-        if unreadable:
-            _, more = rules.check_contacts(contacts)
-            raise Invalid("Some of what was entered cannot be read.", problems=(*unreadable, *more))
         async with ctx.db.transaction() as tx:
+            await service.open_for_change(tx, actor, elder_id)
+            if unreadable:
+                _, more = rules.check_contacts(contacts)
+                raise Invalid(
+                    "Some of what was entered cannot be read.", problems=(*unreadable, *more)
+                )
             await service.set_contacts(
                 tx,
                 ctx.cipher,

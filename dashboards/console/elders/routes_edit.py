@@ -161,6 +161,8 @@ async def edit(
     unreadable: list[Problem] = []
     try:
         async with ctx.db.transaction() as tx:
+            # Whose record it is comes first: what is wrong with a form about it is nobody else's.
+            await service.open_for_change(tx, actor, elder_id)
             code, unreadable = await _division(tx, actor, values.get("division", ""))
             draft, more = forms.draft_of(values, code)
             unreadable += more

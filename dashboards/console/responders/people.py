@@ -6,7 +6,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi import Form as Field
 from fastapi.responses import RedirectResponse, Response
 
@@ -156,7 +156,13 @@ async def edit_responder(
     return RedirectResponse(f"{PATH}?done=saved", HTTPStatus.SEE_OTHER)
 
 
-@router.post("/{responder_id}/duty")
+async def in_scope(responder_id: uuid.UUID, ctx: Context, actor: Viewer) -> None:
+    """FastAPI dependency: raise NotFound for one of elsewhere, before the form is judged."""
+    async with ctx.db.connection() as conn:
+        await roster.get(conn, actor, responder_id)
+
+
+@router.post("/{responder_id}/duty", dependencies=[Depends(in_scope)])
 async def set_duty(
     ctx: Context,
     now: Now,

@@ -247,7 +247,13 @@ async def end_sessions(ctx: Context, now: Now, actor: Admin, user_id: uuid.UUID)
     return _back(user_id, "logged_out")
 
 
-@router.post("/{user_id}/duty")
+async def in_scope(user_id: uuid.UUID, ctx: Context, actor: Admin) -> None:
+    """FastAPI dependency: raise NotFound for an account of elsewhere, before the form is judged."""
+    async with ctx.db.connection() as conn:
+        await users.get(conn, actor, user_id)
+
+
+@router.post("/{user_id}/duty", dependencies=[Depends(in_scope)])
 async def set_duty(
     ctx: Context,
     now: Now,
