@@ -15,8 +15,11 @@ from devices.commands.publisher import CommandPublisher, DownlinkSettings
 from devices.credentials import jobs as credential_jobs
 from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
 from devices.imports import jobs as device_import_jobs
+from devices.fleet import jobs as fleet_jobs
 from devices.modes import jobs as mode_jobs
 from devices.technical import jobs as technical_jobs
+from devices.selftests import jobs as selftest_jobs
+from devices.selftests import service as selftests
 from devices.technical import service as technical
 from hotline import wing as hotline
 from hotline.carrier.simulated import SimulatedCarrier
@@ -104,6 +107,7 @@ async def react_to_alarm(tx: Tx, alarm: RaisedAlarm, now: datetime) -> None:
         await technical.raised(tx, alarm, now)
         return
     await hotline.react_to_alarm(tx, alarm, now)
+    await selftests.passed(tx, alarm, now)
 
 
 async def condition_cleared(tx: Tx, cleared: ClearedCondition, now: datetime) -> None:
@@ -181,3 +185,5 @@ async def jobs(settings: Settings, db: Database) -> list[Job]:
         *mode_jobs.JOBS,
         *technical_jobs.JOBS,
     ]
+        *selftest_jobs.JOBS,
+        *fleet_jobs.JOBS,

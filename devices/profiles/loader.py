@@ -23,9 +23,12 @@ _TOPIC = re.compile(r"[A-Za-z0-9_-]+(/([A-Za-z0-9_-]+|\{device_id\}))*")
 _KEYS = frozenset(
     {"title", "vendor", "codec", "type", "capabilities", "metrics", "heartbeat_seconds"}
     | {"offline_after_seconds", "low_battery_percent", "alarms", "base_topics", "models", "note"}
+    | {"self_test_days"}
 )
 _RULE_KEYS = frozenset({"kind", "field", "active", "inactive", "level"})
 _MAX_SECONDS = 30 * 86_400
+_TEST_DAYS = 30
+_CALLS_FOR_HELP = frozenset({"sos", "fall", "smoke", "gas"})
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -102,6 +105,7 @@ class _Table:
                 None if battery is None else self._integer("low_battery_percent", 1, 99)
             ),
             alarms=self._alarms(),
+            self_test_days=self._self_test_days(),
             base_topics=self._topics(),
             models=tuple(self._texts("models")),
             note=self._text("note", ""),
@@ -154,6 +158,12 @@ class _Table:
         if codec not in CODECS:
             raise self._wrong(f"codec: {codec!r} is none of {', '.join(CODECS)}")
         return codec
+
+    def _self_test_days(self) -> int:
+        """As the model says; a month for what calls for help, nothing for the others."""
+        if "self_test_days" in self._all:
+            return self._integer("self_test_days", 0, 366)
+        return _TEST_DAYS if _CALLS_FOR_HELP & set(self._list("capabilities")) else 0
 
     def _topics(self) -> tuple[str, ...]:
         topics = self._texts("base_topics")

@@ -84,7 +84,8 @@ class Profile:
     """A model of device.
 
     `heartbeat_seconds` is the longest silence that is normal, `offline_after_seconds` the silence
-    after which the device counts as offline. `base_topics` are the MQTT trees that a bridge may
+    after which the device counts as offline. `self_test_days` is how often somebody is to try out
+    that it calls (0: never). `base_topics` are the MQTT trees that a bridge may
     publish in; `{device_id}` in them stands for the bridge's own id. `models` are the names under
     which a bridge lists the model.
     """
@@ -101,6 +102,7 @@ class Profile:
     offline_after_seconds: int
     low_battery_percent: int | None
     alarms: tuple[AlarmRule, ...]
+    self_test_days: int = 0
     base_topics: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     note: str = ""

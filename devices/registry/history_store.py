@@ -116,6 +116,17 @@ async def changes(tx: Tx, device_id: str, limit: int) -> list[Change]:
     )
 
 
+async def clear_technical_alarms(tx: Tx, device_no: int, now: datetime) -> None:
+    """Clear what is open of a device that leaves service (devices/technical/)."""
+    await execute(
+        tx,
+        "UPDATE technical_alarm SET state = 'cleared', cleared_at = greatest(%s, raised_at),"
+        " shelved_until = NULL, version = version + 1"
+        " WHERE device_no = %s AND state <> 'cleared'",
+        (now, device_no),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """Where an elder lives, WGS-84 degrees."""

@@ -179,6 +179,8 @@ async def change_state(
     if len(note) > LONGEST_NOTE:
         raise Invalid("The note is too long.", {"note": "too_long"})
     if action in ENDS_BINDING:
+        # What lies in stock or is broken waits for nobody to come.
+        await history_store.clear_technical_alarms(tx, device.no, now)
         await history_store.close_binding(tx, device.no, now, actor.user_id, reason, note)
     await _move(tx, device, state, now, reason=reason, note=note, division=device.division_code)
     if action is DeviceAction.RETIRE:

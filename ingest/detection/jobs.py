@@ -66,6 +66,7 @@ async def sweep_offline(db: Database, raiser: Raiser, now: datetime) -> int:
         heard_since = await _heard_since(conn, now)
         if heard_since is None:
             return 0
+        await sweep_store.forget_out_of_service(conn)
         silent = await sweep_store.silent_devices(conn, limits, heard_since, now)
 
     async def settle(tx: Tx, device: SilentDevice) -> bool:

@@ -89,6 +89,15 @@ async def silent_devices(
     )
 
 
+async def forget_out_of_service(tx: Tx) -> int:
+    """Hold no longer to be offline what is not bound: bound again, it is looked at anew."""
+    return await execute(
+        tx,
+        "DELETE FROM detection_state s USING device d WHERE s.rule = 'offline'"
+        " AND d.no = substr(s.subject, 3)::bigint AND d.state <> 'bound'",
+    )
+
+
 async def mark_offline(tx: Tx, device: SilentDevice, heard_since: datetime, now: datetime) -> bool:
     """Hold a device to be offline, unless it has spoken since (compare-and-set on last_seen_at).
 

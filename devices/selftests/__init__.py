@@ -1,0 +1,1 @@
+"""The regular test press: when it was last done, and where it is overdue."""
