@@ -9,7 +9,7 @@ PYTHON ?= python3
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .tools/uv/bin/uv:
 	@echo "→ uv (in .tools/uv)"
@@ -68,6 +68,10 @@ format: python ## Put the code in shape
 .PHONY: bench
 bench: setup ## Measure ingest beside a bare COPY of the same rows
 	@$(RUN) python -m tools.bench.ingest $(ARGS)
+
+.PHONY: bench-detection
+bench-detection: setup ## How soon illnesses are noticed, and how often somebody who is well rings
+	@$(RUN) python -m tools.bench.detection $(ARGS)
 
 .PHONY: lab
 lab: python ## A real TimescaleDB for tests (Debian, root, no Docker)

@@ -17,6 +17,7 @@ from typing import Any
 from conductor import Conductor
 from control_line import ControlLine
 from fleet import Fleet, Surroundings
+from history import History
 from mqtt_link import Broker
 from roster import Identity, RosterError, load, make_up, take
 from scenario import Scenario, ScenarioError
@@ -44,8 +45,25 @@ def main() -> int:
     except OSError as error:
         print(f"Cannot write {error.filename}: {error.strerror}.", file=sys.stderr)
         return 2
+    if options.history is not None:
+        return _look_back(options, scenario, roster)
     report = asyncio.run(_simulate(options, scenario, roster, alarm_log))
     return _hand_in(options, report)
+
+
+def _look_back(options: Options, scenario: Scenario, roster: list[Identity]) -> int:
+    if options.history is None or options.seconds is None:
+        print("A history needs --seconds: how far back it begins.", file=sys.stderr)
+        return 2
+    past = History(scenario, roster, options.seed, now_ms(), options.seconds)
+    try:
+        past.write(options.history)
+    except OSError as error:
+        print(f"Cannot write {error.filename}: {error.strerror}.", file=sys.stderr)
+        return 2
+    for onset in past.onsets:
+        print(json.dumps(onset, ensure_ascii=False))
+    return 0
 
 
 def _roster(options: Options, scenario: Scenario) -> list[Identity]:

@@ -5,12 +5,32 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-from abilities import able
 from fleet import Fleet, Simulated
 from scenario import INTERVALS, Event, Scenario
+from sim_clock import now_ms
 from tally import Tally
+from vital_signs import Illness
 
 _WANDER_FIX_EVERY = 5.0  # seconds between positions of somebody who has left home
+
+
+def choose(event: Event, names: list[str], struck: Counter[str], rng: random.Random) -> list[str]:
+    """Whom an event happens to: those who had the fewest so far, by lot among equals."""
+    rng.shuffle(names)
+    names.sort(key=lambda name: struck[name])
+    if event.share is not None:
+        count = max(1, round(event.share * len(names)))
+    else:
+        count = len(names) if event.count is None else event.count
+    struck.update(names[:count])
+    return names[:count]
+
+
+def illness(event: Event, since_ms: int) -> Illness:
+    """The illness of an event that begins at `since_ms`; without `lasting` it does not end."""
+    lasting = event.lasting if event.lasting is not None else 1e9
+    until = since_ms + int(lasting * 1000)
+    return Illness(event.changes, since_ms, int(event.rising * 1000), until)
 
 
 class Conductor:
@@ -72,29 +92,19 @@ class Conductor:
                 asyncio.get_running_loop().call_at(following, self._strike, event, following)
 
     def _choose(self, event: Event) -> list[Simulated]:
-        """Those who had the fewest events so far come first, by lot among equals."""
-        types = set(event.types)
-        if event.kind:
-            types &= able(event.kind)
         eligible = [
             device
             for device in self._fleet.devices.values()
-            if device.identity.type in types and (not event.kind or device.knows(event.kind))
+            if device.identity.type in event.able_types
+            and (not event.kind or device.knows(event.kind))
         ]
         if not eligible:
             self._tally.notice(
                 f"No device of this fleet can have the event {event.do} {event.kind}."
             )
             return []
-        self._rng.shuffle(eligible)
-        eligible.sort(key=lambda device: self._struck[device.identity.device_id])
-        if event.share is not None:
-            count = max(1, round(event.share * len(eligible)))
-        else:
-            count = len(eligible) if event.count is None else event.count
-        chosen = eligible[:count]
-        self._struck.update(device.identity.device_id for device in chosen)
-        return chosen
+        by_id = {device.identity.device_id: device for device in eligible}
+        return [by_id[name] for name in choose(event, list(by_id), self._struck, self._rng)]
 
     def _happen(self, event: Event, device: Simulated) -> None:
         lasting = event.lasting
@@ -102,6 +112,8 @@ class Conductor:
             device.hold(event.values, lasting)
         if event.do == "unplug":
             device.cut(lasting or 0.0)
+        elif event.do == "illness":
+            device.fall_ill(illness(event, now_ms()))
         elif event.do == "battery":
             device.drain_battery(event.percent)
         elif event.do == "wander" and lasting is not None:

@@ -15,6 +15,7 @@ from scenario import Scenario
 from setracker_watch import SetrackerWatch, TcpServer
 from sim_device import Device, Whereabouts
 from tally import Account, Tally
+from vital_signs import Illness
 from voices import V1Voice, ZigbeeVoice
 from wire_v1 import WILL, topic
 
@@ -63,6 +64,9 @@ class Simulated(Protocol):
 
     def hold(self, values: Mapping[str, float], seconds: float | None) -> None:
         """Measure these values for `seconds` (None: from now on), beginning now."""
+
+    def fall_ill(self, illness: Illness) -> None:
+        """Whoever wears the device, or lies on it, is ill from now on."""
 
     def alarm(
         self, kind: str, *, active: bool = True, detail: str = "", test: bool = False

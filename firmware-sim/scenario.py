@@ -15,7 +15,7 @@ from roster import TYPES
 from wire_v1 import ALARM_KINDS, METRICS
 
 FOLDER = Path(__file__).parent / "scenarios"
-ACTIONS = ("alarm", "vitals", "unplug", "wander", "battery")
+ACTIONS = ("alarm", "vitals", "illness", "unplug", "wander", "battery")
 INTERVALS = ("vitals", "status", "location")
 _DEFAULT_EVERY = {"vitals": 5.0, "status": 60.0, "location": 60.0}
 
@@ -31,7 +31,8 @@ class Event:
     First at `at` seconds after the start, then every `every` seconds (None: once) until `until`.
     Each time `count` devices are chosen (or `share` of the eligible ones), each is struck with
     `probability`, at a random moment within `spread` seconds. `lasting` is in seconds. An alarm is
-    raised `times` times by the same device, `apart` seconds apart.
+    raised `times` times by the same device, `apart` seconds apart. An illness adds `changes` to
+    what the person would show, in full after `rising` seconds.
     """
 
     do: str
@@ -51,8 +52,16 @@ class Event:
     clear: bool
     test: bool
     values: Mapping[str, float]
+    changes: Mapping[str, float]
+    rising: float
     metres: float
     percent: float
+
+    @property
+    def able_types(self) -> frozenset[str]:
+        """The types of device that it can happen to."""
+        types = frozenset(self.types)
+        return types & able(self.kind) if self.kind else types
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +231,8 @@ def _event(table: _Table) -> Event:
         clear=table.flag("clear", False),
         test=table.flag("test", False),
         values=table.table("set").numbers(-1000.0, 1e6),
+        changes=table.table("add").numbers(-1000.0, 1000.0),
+        rising=table.need("rising", 0.0),
         metres=table.need("metres", 800.0, 1.0, 50_000.0),
         percent=table.need("percent", 12.0, 0.0, 100.0),
     )
@@ -237,7 +248,9 @@ def _check_event(event: Event, table: _Table) -> None:
         raise table.fail(f"raises {event.kind}, which none of its device types can raise.")
     if event.do == "vitals" and not event.values:
         raise table.fail("changes vitals but has no values in `set`.")
-    unknown = sorted(set(event.values) - METRICS)
+    if (event.do == "illness") != bool(event.changes):
+        raise table.fail("must say what an illness adds to vitals (`add`), and nothing else may.")
+    unknown = sorted({*event.values, *event.changes} - METRICS)
     if unknown:
         raise table.fail(f"sets unknown metrics: {', '.join(unknown)}.")
     if event.do in ("unplug", "wander") and event.lasting is None:

@@ -19,7 +19,7 @@ from roster import Identity
 from sim_clock import now_ms, utc_time
 from sim_device import Whereabouts
 from tally import Account, Tally
-from vital_signs import Person
+from vital_signs import Illness, Person
 
 LAST_WORD = 1.0  # how long a planned cut waits for the last answer (s)
 FIRST_DELAY, LONGEST_DELAY = 0.25, 15.0  # seconds between attempts
@@ -130,6 +130,10 @@ class SetrackerWatch:
         until = now_ms() + int((seconds if seconds is not None else 1e9) * 1000)
         self._held.update({metric: (value, until) for metric, value in values.items()})
         self.measure()
+
+    def fall_ill(self, illness: Illness) -> None:
+        """Whoever wears the device is ill from now on."""
+        self._person.fall_ill(illness)
 
     def alarm(
         self, kind: str, *, active: bool = True, detail: str = "", test: bool = False

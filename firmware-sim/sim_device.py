@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from mqtt_link import MqttLink
 from roster import Identity
 from sim_clock import now_ms
-from vital_signs import Person
+from vital_signs import Illness, Person
 from voices import Alarm, Fix, Health, Voice
 
 LOCATED = frozenset({"watch", "pendant"})
@@ -136,6 +136,10 @@ class Device:
             self._held[metric] = (value, until)
         if values:
             self.measure()
+
+    def fall_ill(self, illness: Illness) -> None:
+        """Whoever wears the device is ill from now on."""
+        self._person.fall_ill(illness)
 
     def alarm(
         self, kind: str, *, active: bool = True, detail: str = "", test: bool = False

@@ -19,6 +19,7 @@ class Options:
     credentials: Path | None
     report: Path | None
     alarm_log: Path | None
+    history: Path | None
     seed: int
     rate: float
     mqtt: int
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--credentials", type=Path, metavar="FILE", help="JSON list of devices and passwords")
     add("--report", type=Path, metavar="FILE", help="write the report here")
     add("--alarm-log", type=Path, metavar="FILE", help="write a JSON line for every alarm here")
+    add("--history", type=Path, metavar="FILE", help="connect nowhere: write the past as CSV here")
     add("--seed", type=int, default=1, help="same seed, same people (default: 1)")
     add("--rate", type=_positive, default=1.0, help="so many times as many messages (default: 1)")
     add("--mqtt", type=int, choices=(4, 5), default=4, help="4 is MQTT 3.1.1, 5 is MQTT 5.0")
