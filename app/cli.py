@@ -52,8 +52,9 @@ def settings_with_logs() -> "Settings":
 
 def _run_process(name: str) -> None:
     # Loaded by name: a process pays only for what it uses, five of them start on two cores.
+    settings = settings_with_logs()
     module = importlib.import_module(f"app.processes.{name}")
-    asyncio.run(module.run(settings_with_logs()))
+    asyncio.run(module.run(settings))
 
 
 @app.command()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from app import wiring
+from app.access_list import dynamic_security
 from app.settings import Settings
 from app.storage import telemetry_settings
 from devices.credentials.dynsec import service_commands
@@ -39,7 +39,7 @@ async def migrate_database(settings: Settings) -> list[str]:
         async with db.connection() as conn:
             mode = await probe(conn)
         await ensure_storage(db, mode, utcnow(), telemetry_settings(settings))
-    broker = wiring.dynamic_security(settings)
+    broker = dynamic_security(settings)
     if broker is not None:
         mqtt = settings.mqtt
         await broker.send(service_commands(mqtt.username, mqtt.password.get_secret_value()))

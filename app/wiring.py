@@ -5,6 +5,7 @@ The wings do not import each other. Everything that passes between them is in th
 
 from datetime import datetime
 
+from app.access_list import dynamic_security
 from app.settings import Settings, SettingsError
 from care.imports import jobs as import_jobs
 from devices.alarms import ALARM_CLASSES, ClearedCondition, RaisedAlarm
@@ -13,7 +14,6 @@ from devices.codecs import CODECS
 from devices.commands import jobs as command_jobs
 from devices.commands.publisher import CommandPublisher, DownlinkSettings
 from devices.credentials import jobs as credential_jobs
-from devices.credentials.dynsec import DynamicSecurity, DynsecSettings
 from devices.imports import jobs as device_import_jobs
 from devices.fleet import jobs as fleet_jobs
 from devices.modes import jobs as mode_jobs
@@ -153,17 +153,6 @@ def outbox_handlers(
         **credential_jobs.outbox_handlers(db, cipher, dynamic_security(settings)),
         **command_jobs.outbox_handlers(db, downlink),
     }
-
-
-def dynamic_security(settings: Settings) -> DynamicSecurity | None:
-    """Return the way to a broker with a list of its own, None for the embedded one."""
-    mqtt = settings.mqtt
-    password = mqtt.dynsec_password.get_secret_value()
-    if not password:
-        return None
-    return DynamicSecurity(
-        DynsecSettings(mqtt.host, mqtt.port, mqtt.dynsec_username, password, mqtt.tls, mqtt.ca_file)
-    )
 
 
 async def due_deadlines(settings: Settings, db: Database, now: datetime) -> None:

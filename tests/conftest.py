@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def expected_ms(item: pytest.Item) -> int:
     """Guess how long a test takes by what it needs."""
     needs = set(getattr(item, "fixturenames", ()))
-    kinds = (({"chromium"}, 1500), ({"storage_mode", "installed"}, 500), ({"db_url"}, 100))
+    kinds = (({"chromium"}, 1500), ({"storage_mode"}, 500), ({"db_url"}, 100))
     return next((cost for names, cost in kinds if needs & names), 10)
 
 

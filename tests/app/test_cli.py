@@ -2,38 +2,30 @@
 
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from app.embedded.postgres import EmbeddedPostgres
-from kernel.crypto import new_master_key
-
-
-def silverline(*words: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith("SILVERLINE_")} | settings
-    return subprocess.run(
-        [sys.executable, "-m", "app.cli", *words],
-        env=env,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+from tests.command_line import installation, silverline
 
 
 @pytest.fixture
-def installed(pg_server: EmbeddedPostgres) -> dict[str, str]:
-    """The environment of an installation whose database is empty."""
+def empty(pg_server: EmbeddedPostgres) -> Iterator[dict[str, str]]:
+    """The settings of an installation whose database is empty."""
     name = f"cli_{os.getpid()}_{os.urandom(3).hex()}"
-    return {
-        "SILVERLINE_DATABASE__URL": pg_server.ensure_database(name),
-        "SILVERLINE_MASTER_KEY": new_master_key(),
-        "SILVERLINE_MQTT__PORT": "9",
-    }
+    yield installation(pg_server.ensure_database(name))
+    with psycopg.connect(pg_server.url("postgres"), autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def db_template(divided_template: str) -> str:
+    """What `silverline migrate` makes."""
+    return divided_template
 
 
 @pytest.mark.parametrize("name", ["web", "migrate"])
@@ -62,11 +54,11 @@ def test_a_secret_is_never_in_the_complaint() -> None:
     assert "hunter2" not in result.stderr + result.stdout
 
 
-def test_migrate_user_add_and_audit_verify(installed: dict[str, str]) -> None:
-    first = silverline("migrate", **installed)
+def test_migrate_user_add_and_audit_verify(empty: dict[str, str]) -> None:
+    first = silverline("migrate", **empty)
     assert first.returncode == 0, first.stderr
     assert "0001_kernel.sql" in first.stdout
-    assert "nothing to apply" in silverline("migrate", **installed).stdout
+    assert "nothing to apply" in silverline("migrate", **empty).stdout
 
     words = (
         "user",
@@ -79,32 +71,33 @@ def test_migrate_user_add_and_audit_verify(installed: dict[str, str]) -> None:
         "--division",
         "1501",
     )
-    added = silverline(*words, **installed)
+    added = silverline(*words, **empty)
     assert added.returncode == 0, added.stderr
     assert "First password" in added.stdout
-    again = silverline(*words, **installed)
+    again = silverline(*words, **empty)
     assert again.returncode == 2
     assert "Traceback" not in again.stderr
 
-    verified = silverline("audit", "verify", **installed)
+    verified = silverline("audit", "verify", **empty)
     assert verified.returncode == 0
     assert "intact" in verified.stdout
 
 
-def test_an_unknown_role_is_answered_with_the_known_ones(installed: dict[str, str]) -> None:
-    silverline("migrate", **installed)
-    result = silverline("user", "add", "x", "--name", "X", "--role", "emperor", **installed)
+def test_an_unknown_role_is_answered_with_the_known_ones(db_url: str) -> None:
+    words = ("user", "add", "x", "--name", "X", "--role", "emperor")
+    result = silverline(*words, **installation(db_url))
     assert result.returncode == 2
     assert "subsidy_officer" in result.stderr
 
 
-def test_doctor_finds_what_is_missing_and_says_how_to_mend_it(installed: dict[str, str]) -> None:
-    before = silverline("doctor", **installed)
+def test_doctor_finds_what_is_missing_and_says_how_to_mend_it(
+    empty: dict[str, str], db_url: str
+) -> None:
+    before = silverline("doctor", **empty)
     assert before.returncode == 1
     assert "run `silverline migrate`" in before.stdout
     assert "MQTT broker" in before.stdout
-    silverline("migrate", **installed)
-    after = silverline("doctor", **installed)
+    after = silverline("doctor", **installation(db_url))
     assert "there is no administrator" in after.stdout
     assert "up to date" in after.stdout
     assert "intact" in after.stdout

@@ -4,18 +4,20 @@ import json
 
 import pytest
 
-from app.embedded.postgres import EmbeddedPostgres
-from tests.app.test_cli import installed, silverline
+from tests.command_line import installation, silverline
 
-__all__ = ["installed"]
 SIQIN = ("responder", "add", "斯琴", "--phone", "139 4710 0001", "--division", "150102")
 
 
 @pytest.fixture
-def ready(installed: dict[str, str], pg_server: EmbeddedPostgres) -> dict[str, str]:
-    """The installation with its tables."""
-    assert silverline("migrate", **installed).returncode == 0
-    return installed
+def ready(db_url: str) -> dict[str, str]:
+    """The installation with its tables and the divisions."""
+    return installation(db_url)
+
+
+@pytest.fixture
+def db_template(divided_template: str) -> str:
+    return divided_template
 
 
 def test_an_administrator_without_a_browser_makes_an_installation_that_can_dispatch(

@@ -5,15 +5,14 @@ import re
 
 import pytest
 
-from kernel.crypto import new_master_key
 from kernel.db import Database
-from tests.app.test_cli import silverline
+from tests.command_line import installation, silverline
 from tests.ingest.home import Home
 
 
 @pytest.fixture
 def environment(db_url: str) -> dict[str, str]:
-    return {"SILVERLINE_DATABASE__URL": db_url, "SILVERLINE_MASTER_KEY": new_master_key()}
+    return installation(db_url)
 
 
 async def test_add_list_and_revoke(environment: dict[str, str], db: Database, home: Home) -> None:
