@@ -4,7 +4,9 @@ Three kinds of protocol, from the best to the poorest:
 
 1. With a sequence number (protocol v1): the identity is (device, kind, session, number, time). The
    time is in it because a counter restarts at 0 when a battery is changed; the kind because some
-   firmware forgets to count, and an alarm must not pass for a copy of the vitals before it.
+   firmware forgets to count, and an alarm must not pass for a copy of the vitals before it. Time
+   (milliseconds, 48 bits) and number (32 bits) stand in front as they are, so that a device's marks
+   lie in the index in the order in which they come; the last 48 bits are a hash of the rest.
 2. With a time of the device but no number (zigbee2mqtt with `last_seen`, a watch's position
    report): (device, time, content).
 3. With neither (a zigbee2mqtt button without `last_seen`): the same bytes twice are two presses of
@@ -18,7 +20,7 @@ Three kinds of protocol, from the best to the poorest:
    (other identifier, window over, another subscriber of a shared subscription) the alarm rings
    again: a second call to the elder costs a minute, a swallowed one may cost more.
 
-Identities are 128 bits (BLAKE2b) in the shape of a UUID, compared within one device only.
+Identities are 128 bits in the shape of a UUID, hashed by BLAKE2b, compared within one device only.
 """
 
 import itertools
@@ -32,6 +34,7 @@ from devices.messages import Message
 REDELIVERY_WINDOW = timedelta(seconds=60)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLIS_48 = (1 << 48) - 1
+_LOW_32 = (1 << 32) - 1
 _LOW_64 = (1 << 64) - 1
 # Deliveries without a packet identifier (QoS 0, TCP) are numbered by us: two presses that arrive in
 # one millisecond are two. They carry no DUP flag, so nobody ever looks for them by this number.
@@ -78,12 +81,34 @@ def identify(device_no: int, message: Message, content: bytes, arrival: Arrival)
     there: messages without number and time that differ in nothing else must stay two.
     """
     if message.seq is not None:
-        number = f"s|{device_no}|{message.kind}|{message.session}|{message.seq}|{_time(message.at)}"
-        return Identity(_uuid(number.encode()))
+        return Identity(_by_number(message, message.seq))
     if message.at is not None:
         head = f"t|{device_no}|{_time(message.at)}|".encode()
         return Identity(_uuid(head + content))
     return _by_arrival(device_no, content, arrival)
+
+
+def _by_number(message: Message, seq: int) -> uuid.UUID:
+    time, rest = 0, "never"
+    if message.at is not None:
+        millis, micros = divmod((message.at - _EPOCH) // timedelta(microseconds=1), 1000)
+        time = millis & _MILLIS_48
+        rest = f"{millis >> 48}|{micros}"
+    salt = salt_of(message.kind, message.session, f"{seq >> 32}|{rest}")
+    return uuid.UUID(int=time << 80 | (seq & _LOW_32) << 48 | salt)
+
+
+COMMON = "0|0|0"
+"""What `salt_of` gets for numbers below 2^32 and times in whole milliseconds from 1970 on."""
+
+
+def salt_of(kind: str, session: str | None, rest: str) -> int:
+    """The last 48 bits of the identity of a message with a number.
+
+    `rest` is what of number and time does not fit into the bits before.
+    """
+    said = f"s|{kind}|{session}|{rest}".encode()
+    return int.from_bytes(blake2b(said, digest_size=6).digest(), "big")
 
 
 def _by_arrival(device_no: int, content: bytes, arrival: Arrival) -> Identity:

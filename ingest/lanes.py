@@ -1,5 +1,8 @@
 """The lanes: how frames come from the transports to the pipeline, bounded and in order.
 
+Most frames come one by one (`Delivery` → `Work`); vitals of our own protocol come in sheaves and
+are taken in columns as far as they are plain (`Sheaf` → `Columns` and the `Work` of the rest).
+
 A `Lane` is one transport's share: what it has taken in and not yet committed is counted, and a full
 lane stops reading. All lanes share one `BulkWriter`, which writes batches, and the `AlarmDesk`,
 whose workers store each alarm in a transaction of its own, in the order of each device.
@@ -8,6 +11,7 @@ whose workers store each alarm in a transaction of its own, in the order of each
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import structlog
 
@@ -16,7 +20,9 @@ from ingest.deadletters import store as deadletters
 from ingest.persisting import until_kept, until_stored
 from ingest.pipeline import Pipeline
 from ingest.settings import IngestSettings
-from ingest.work import Delivery, Work
+from ingest.turns import OvertakenError, Turn
+from ingest.vitals.model import Columns
+from ingest.work import Delivery, Sheaf, Work
 from kernel.clock import monotonic, utcnow
 from kernel.db import Database
 from kernel.logs import describe
@@ -25,36 +31,48 @@ log = structlog.get_logger(__name__)
 CHUNK = 64
 """Frames that are decoded before the event loop gets its turn: 64 take a few milliseconds."""
 _ALARM_ATTEMPTS = 3
+_AT_A_TIME = 2
+"""Batches that are written at the same time: while one waits for the disk, the other is copied."""
 
 
 class BulkWriter:
-    """Gathers frames into batches and writes them, one transaction at a time."""
+    """Gathers frames into batches and writes each in a transaction, judged one after the other."""
 
     def __init__(self, pipeline: Pipeline, settings: IngestSettings) -> None:
         self._pipeline = pipeline
         self._batch = settings.batch_messages
         self._flush = settings.flush_ms / 1000
         self._quiet = settings.quiet_ms / 1000
-        self._waiting: deque[Work] = deque()
+        self._waiting: deque[Work | Columns] = deque()
         self._weight = 0
         self._arrived = asyncio.Event()
 
-    def put(self, work: Work) -> None:
-        """Add a frame to the next batch."""
+    def put(self, work: Work | Columns) -> None:
+        """Add a frame, or several in columns, to the next batch."""
         self._waiting.append(work)
         self._weight += work.weight
         self._arrived.set()
 
     async def run(self) -> None:
-        """Write batches until cancelled."""
-        while True:
-            await self._gather()
-            works = self._take()
-            await self._store(works)
-            for index, work in enumerate(works):
+        """Write batches until cancelled, two at the same time where there is so much."""
+        before: Turn | None = None
+        room = asyncio.Semaphore(_AT_A_TIME)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await room.acquire()
+                await self._gather()
+                turn = before = Turn(before)
+                task = group.create_task(self._finish(self._take(), turn))
+                task.add_done_callback(lambda _: room.release())
+
+    async def _finish(self, works: Sequence[Work | Columns], turn: Turn) -> None:
+        await self._store(works, turn)
+        turn.settle()
+        for index, work in enumerate(works):
+            if not (isinstance(work, Columns) and work.unfolded):
                 work.committed()
-                if index % 500 == 499:
-                    await asyncio.sleep(0)
+            if index % 500 == 499:
+                await asyncio.sleep(0)
 
     async def _gather(self) -> None:
         """Wait for the first frame, then for a full batch, for the time to be up, or for quiet."""
@@ -70,8 +88,8 @@ class BulkWriter:
             except TimeoutError:
                 return
 
-    def _take(self) -> list[Work]:
-        works: list[Work] = []
+    def _take(self) -> list[Work | Columns]:
+        works: list[Work | Columns] = []
         weight = 0
         while self._waiting and (not works or weight + self._waiting[0].weight <= self._batch):
             works.append(self._waiting.popleft())
@@ -79,29 +97,47 @@ class BulkWriter:
         self._weight -= weight
         return works
 
-    async def _write(self, works: Sequence[Work]) -> None:
-        await self._pipeline.store(works, utcnow())
+    async def _write(self, works: Sequence[Work | Columns], turn: Turn) -> None:
+        try:
+            await self._pipeline.store(works, utcnow(), turn)
+        except OvertakenError:
+            turn.fails()
+            await turn.is_first()
+            await self._write(works, turn)
+        except BaseException:
+            turn.fails()
+            raise
 
-    async def _store(self, works: Sequence[Work]) -> None:
+    async def _store(self, works: Sequence[Work | Columns], turn: Turn) -> None:
         """Write a batch; if its data is refused, its halves, down to the frame that is at fault."""
         try:
-            await until_stored(self._write, works)
+            await until_stored(self._write, works, turn)
         except Exception as found:  # noqa: BLE001 - logged below, for a batch or for the frame
             error = found
         else:
             return
         if len(works) == 1:
-            await self._give_up(works[0], error)
+            await self._store_singly(works[0], error, turn)
             return
         log.warning("ingest.batch_refused", frames=len(works), error=type(error).__name__)
         middle = len(works) // 2
-        await self._store(works[:middle])
-        await self._store(works[middle:])
+        await self._store(works[:middle], turn)
+        await self._store(works[middle:], turn)
 
-    async def _give_up(self, work: Work, error: Exception) -> None:
+    async def _store_singly(self, work: Work | Columns, error: Exception, turn: Turn) -> None:
+        if isinstance(work, Work):
+            await self._give_up(work, error, turn)
+            return
+        # One of its messages is at fault: they go on as frames of their own.
+        frames = await until_stored(self._pipeline.unfold, work)
+        await self._store(frames, turn)
+        for frame in frames:
+            frame.committed()
+
+    async def _give_up(self, work: Work, error: Exception, turn: Turn) -> None:
         log.exception("ingest.frame_refused", exc_info=error)
         self._pipeline.give_up(work, error)
-        await until_kept(self._write, [work])
+        await until_kept(self._write, [work], turn)
 
 
 class AlarmDesk:
@@ -178,7 +214,7 @@ class Lane:
         self._alarms = alarms
         self._max_frames = settings.queue_frames
         self._max_bytes = settings.queue_bytes
-        self._arrivals: deque[Delivery] = deque()
+        self._arrivals: deque[Delivery | Sheaf] = deque()
         self._arrived = asyncio.Event()
         self.frames = 0
         self.taken = 0
@@ -192,6 +228,11 @@ class Lane:
         """Whether nothing more may be taken in until something is committed."""
         return self.frames >= self._max_frames or self._bytes >= self._max_bytes
 
+    @property
+    def room(self) -> int:
+        """How many frames may still be taken in."""
+        return 0 if self.full else self._max_frames - self.frames
+
     async def drained(self) -> None:
         """Wait until everything that was taken in is committed."""
         await self._idle.wait()
@@ -202,20 +243,34 @@ class Lane:
 
     def offer(self, delivery: Delivery) -> None:
         """Take in a frame. The transport must not offer more while the lane is full."""
-        self.frames += 1
-        self.taken += 1
-        self._bytes += delivery.size
+        self._take_in(delivery, 1)
+
+    def offer_sheaf(self, sheaf: Sheaf) -> None:
+        """Take in frames that were read together, not more than there is room for."""
+        self._take_in(sheaf, len(sheaf))
+
+    def _take_in(self, arrival: Delivery | Sheaf, frames: int) -> None:
+        self.frames += frames
+        self.taken += frames
+        self._bytes += arrival.size
         self._idle.clear()
         self._note()
-        self._arrivals.append(delivery)
+        self._arrivals.append(arrival)
         self._arrived.set()
 
     def settled(self, delivery: Delivery) -> None:
         """A frame is committed: called by the transport from `Delivery.settled`."""
-        self.frames -= 1
-        self._bytes -= delivery.size
+        self._let_go(1, delivery.size, delivery.arrival.received_at)
+
+    def settled_sheaf(self, sheaf: Sheaf) -> None:
+        """All of a sheaf is committed: called by the transport from `Sheaf.settled`."""
+        self._let_go(len(sheaf), sheaf.size, sheaf.received_at)
+
+    def _let_go(self, frames: int, size: int, received_at: datetime) -> None:
+        self.frames -= frames
+        self._bytes -= size
         self._note()
-        seconds = (utcnow() - delivery.arrival.received_at).total_seconds()
+        seconds = (utcnow() - received_at).total_seconds()
         metrics.COMMIT_SECONDS.labels(self.name).observe(seconds)
         if self.frames == 0:
             self._idle.set()
@@ -235,13 +290,37 @@ class Lane:
             while not self._arrivals:
                 self._arrived.clear()
                 await self._arrived.wait()
-            count = min(CHUNK, len(self._arrivals))
-            chunk = [self._arrivals.popleft() for _ in range(count)]
-            for work in await self._prepare(chunk):
-                if work.urgent:
+            for work in await self._next():
+                if isinstance(work, Work) and work.urgent:
                     self._alarms.put(work)
                 self._bulk.put(work)
             await asyncio.sleep(0)
+
+    async def _next(self) -> Sequence[Work | Columns]:
+        """Decode the next sheaf, or the single frames up to the next one."""
+        first = self._arrivals.popleft()
+        if isinstance(first, Sheaf):
+            return await self._take_sheaf(first)
+        chunk = [first]
+        while self._arrivals and len(chunk) < CHUNK:
+            following = self._arrivals[0]
+            if isinstance(following, Sheaf):
+                break
+            chunk.append(following)
+            self._arrivals.popleft()
+        return await self._prepare(chunk)
+
+    async def _take_sheaf(self, sheaf: Sheaf) -> Sequence[Work | Columns]:
+        try:
+            columns, odd = await until_stored(self._pipeline.take, sheaf)
+        except Exception:
+            log.exception("ingest.sheaf_refused", frames=len(sheaf))
+            columns, odd = None, range(len(sheaf))
+        works: list[Work | Columns] = [] if columns is None else [columns]
+        for start in range(0, len(odd), CHUNK):
+            chunk = [sheaf.delivery(index) for index in odd[start : start + CHUNK]]
+            works.extend(await self._prepare(chunk))
+        return works
 
     async def _prepare(self, chunk: Sequence[Delivery]) -> list[Work]:
         try:

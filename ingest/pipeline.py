@@ -4,6 +4,10 @@
     → alarms of the device itself, at once, each frame a transaction             (`store_alarms`)
     → dedup → readings → detection → alarms of rules → device → dead letters     (`store`)
 
+The commonest frame of all, vitals of our own protocol, is taken hundreds at a time in columns
+(`take`, ingest/vitals, ADR 0011). It comes to the same rows; a message that a rule has to look at
+is taken out of its column (`_lift`) and goes through the steps like any other.
+
 `prepare` needs no transaction and changes nothing. A frame in which a device signals an alarm goes
 two ways: its alarm is stored and reacted to at once by the express lane, the rest of it with the
 next batch of the bulk lane, like everything else. Each of the two transactions has an exactly-once
@@ -15,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import structlog
+from psycopg.errors import UniqueViolation
 
 from devices.alarms import AlarmKind, ClearedCondition
 from devices.commands import service as commands
@@ -30,16 +35,24 @@ from ingest.detection.service import Case, Finding
 from ingest.detection.store import Movement
 from ingest.raising import Cleared, Occasion, Raiser, React
 from ingest.registry_cache import RegistryCache
-from ingest.store import MessageKey
+from ingest.store import MessageKey, Touch
 from ingest.telemetry.latest import LatestBuffer
-from ingest.telemetry.store import copy_readings
-from ingest.work import Delivery, Part, Work
+from ingest.telemetry.model import ReadingColumns, ReadingRow
+from ingest.telemetry.store import append_columns, append_readings, enter
+from ingest.turns import Turn
+from ingest.vitals import service as vitals
+from ingest.vitals.model import Columns, Speaker, micros
+from ingest.vitals.rules import CODEC, Reader
+from ingest.vitals.service import Fresh
+from ingest.work import Delivery, Part, Sheaf, Work
 from kernel.db import Database, Tx
 from kernel.logs import describe
 
 log = structlog.get_logger(__name__)
 
 Step = Callable[[Part, Work], None]
+_DOUBTS = 10
+"""Batches that are stored with care after one in which a message came again."""
 
 
 class Pipeline:
@@ -52,6 +65,8 @@ class Pipeline:
         self._registry = registry
         self._raiser = Raiser(react, cleared)
         self._movements = MovementTracker()
+        self._reader = Reader(registry.speakers, self._movements)
+        self._doubts = 0
         self.latest = LatestBuffer()
         self._steps: tuple[Step, ...] = (
             steps.interpret_states,
@@ -60,6 +75,39 @@ class Pipeline:
             steps.take_readings,
             self._observe,
         )
+
+    async def take(self, sheaf: Sheaf) -> tuple[Columns | None, Sequence[int]]:
+        """Take vitals in columns; also returns which of the frames must be prepared singly.
+
+        Raises what the database raises when a device must be looked up and it is away.
+        """
+        with metrics.cpu("decode"):
+            found = self._reader.read(sheaf, self._registry.oldest)
+        # A gateway is found first, those behind it in the second round.
+        for _ in range(2):
+            if not found.unknown or not await self._registry.introduce(found.unknown):
+                break
+            with metrics.cpu("decode"):
+                found = self._reader.read(sheaf, self._registry.oldest)
+        columns = found.columns
+        if columns is not None:
+            with metrics.cpu("decode"):
+                self._reader.note_movements(columns)
+            metrics.FRAMES.labels("mqtt", CODEC).inc(columns.frames)
+            metrics.IMPLAUSIBLE.inc(int((columns.quality != 0).sum()))
+            oldest = micros(sheaf.received_at) - int(columns.time.min())
+            metrics.LATENESS_SECONDS.observe(max(0.0, oldest / 1e6))
+        return columns, found.odd
+
+    async def unfold(self, columns: Columns) -> list[Work]:
+        """Take what is in columns as frames of their own, because not all of it can be stored.
+
+        Raises what the database raises when a device must be looked up and it is away.
+        """
+        sheaf = columns.sheaf
+        works = await self.prepare([sheaf.delivery(index) for index in sorted(set(columns.frame))])
+        columns.unfolded = True
+        return works
 
     async def prepare(self, deliveries: Sequence[Delivery]) -> list[Work]:
         """Take frames through the steps before the database.
@@ -83,6 +131,7 @@ class Pipeline:
             if codec is None or work.decoded is None:
                 continue
             refused: dict[str, tuple[str, str]] = {}
+            several = len(work.decoded.messages) > 1
             for index, message in enumerate(work.decoded.messages):
                 device = devices.get(Address(codec.name, message.device))
                 gateway = devices.get(Address(codec.name, message.via)) if message.via else None
@@ -93,7 +142,8 @@ class Pipeline:
                     refused[message.device] = reason
                 else:
                     watch = watches[device.elder_id] if device.elder_id else NO_WATCH
-                    work.parts.append(_part(work, index, message, device, watch))
+                    part = _part(work.delivery, several, index, message, device, watch)
+                    work.parts.append(part)
             for address, (reason_code, text) in refused.items():
                 work.refuse(reason_code, text, address)
 
@@ -130,31 +180,94 @@ class Pipeline:
                 for finding in await detection.signalled(tx, case, now):
                     await self._act(tx, finding, part, now)
 
-    async def store(self, works: Sequence[Work], now: datetime) -> int:
+    async def store(
+        self, works: Sequence[Work | Columns], now: datetime, turn: Turn | None = None
+    ) -> int:
         """Store a batch of frames in one transaction, all of it or nothing.
 
-        Returns how many messages had not been stored before.
+        Returns how many messages had not been stored before. It is judged when its `turn` has come.
         """
-        parts = [part for work in works for part in work.parts]
+        turn = turn or Turn()
+        if self._doubts <= 0:
+            try:
+                return await self._store(works, now, turn, careful=False)
+            except UniqueViolation:
+                self._doubts = _DOUBTS
+        self._doubts -= 1
+        return await self._store(works, now, turn, careful=True)
+
+    async def _store(
+        self, works: Sequence[Work | Columns], now: datetime, turn: Turn, *, careful: bool
+    ) -> int:
+        frames = [work for work in works if isinstance(work, Work)]
+        columns = [work for work in works if isinstance(work, Columns)]
+        parts = [part for work in frames for part in work.parts]
         async with self._db.transaction() as tx:
+            await turn.begins()
+            late_before = await enter(tx)
+            turn.has_begun()
             fresh = await self._fresh(tx, parts)
             news = [part for part in parts if id(part) in fresh]
+            taken = await vitals.mark(tx, columns, careful=careful)
             rows = [row for part in news for row in part.rows]
-            await copy_readings(tx, rows)
+            await append_readings(tx, rows, late_before)
+            readings = vitals.readings(taken)
+            await append_columns(tx, readings, late_before)
+            await turn.comes()
             await commands.settle(tx, _acks(news), now)
-            await detection_store.note_movements(tx, _movements(news))
-            cases = [
-                Case(p.device, p.watch, p.observation, p.signals, bool(p.movement)) for p in news
-            ]
+            await detection_store.note_movements(tx, [*_movements(news), *vitals.movements(taken)])
+            judged = await self._with_lifted(tx, news, taken)
             # From here on rows are locked that the express lane may want: it must be short.
-            for finding in await detection.detect(tx, cases, now):
-                part = news[finding.order]
+            for finding in await detection.detect(tx, [_case(part) for part in judged], now):
+                part = judged[finding.order]
                 await self._act(tx, finding, part, now)
-            await deadletters.keep(tx, [letter for work in works for letter in work.letters])
-            await self._touch(tx, news, now)
+            await deadletters.keep(tx, [letter for work in frames for letter in work.letters])
+            heard = vitals.heard(taken, now)
+            await self._touch(tx, judged, heard, now)
+        self._stored(rows, readings, heard, now)
+        stored = len(news) + len(taken)
+        _count(frames, len(parts) + sum(each.weight for each in columns), stored)
+        metrics.READINGS.inc(len(rows) + len(readings))
+        return stored
+
+    async def _with_lifted(self, tx: Tx, news: Sequence[Part], taken: Fresh) -> Sequence[Part]:
+        """The messages that the rules see, in the order in which they came."""
+        # Whoever has gone in between must not be taken to be there because of what it said before.
+        gone = [part.device.no for part in news if _has_gone(part)]
+        lifted = [self._lift(*each) for each in await vitals.to_judge(tx, taken, gone)]
+        return sorted([*news, *lifted], key=_place) if lifted else news
+
+    def _lift(self, columns: Columns, index: int) -> Part:
+        """Take a message out of its column, through the steps."""
+        frame, speaker = columns.frame[index], columns.speakers[index]
+        work = steps.decode(columns.sheaf.delivery(frame))
+        if work.decoded is None:
+            raise RuntimeError("what is in columns was decoded before")
+        messages = work.decoded.messages
+        place = index - columns.frame.index(frame)
+        part = _part(
+            work.delivery, len(messages) > 1, place, messages[place], speaker.device, speaker.watch
+        )
+        for step in self._steps[:-1]:
+            step(part, work)
+        # The tracker has seen it before.
+        steps.observe(part, MovementTracker(0))
+        part.movement = columns.moved.get(index, "")
+        return part
+
+    def _stored(
+        self,
+        rows: Sequence[ReadingRow],
+        readings: ReadingColumns,
+        heard: Sequence[Speaker],
+        now: datetime,
+    ) -> None:
+        """What is known after the commit, and not before."""
         self.latest.note(rows)
-        _count(works, parts, len(news), len(rows))
-        return len(news)
+        self.latest.note_columns(readings)
+        moment = micros(now)
+        for speaker in heard:
+            speaker.touched = moment
 
     async def _fresh(self, tx: Tx, parts: Sequence[Part]) -> set[int]:
         """Which parts were never stored before, by `id`; the first of several copies counts."""
@@ -191,9 +304,18 @@ class Pipeline:
         )
         await self._raiser.raise_alarm(tx, event, occasion, by_device=finding.by_device, now=now)
 
-    async def _touch(self, tx: Tx, parts: Sequence[Part], now: datetime) -> None:
+    async def _touch(
+        self, tx: Tx, parts: Sequence[Part], heard: Sequence[Speaker], now: datetime
+    ) -> None:
         """What the batch says of the devices; a device that speaks is no longer offline."""
         touches = presence.touches(parts, now)
+        for speaker in heard:
+            touches.setdefault(speaker.no, Touch(speaker.no, seen_at=now, online=True))
+        for part in parts:
+            gone = self._registry.speakers.get(part.message.device)
+            if gone is not None and _has_gone(part):
+                # Its next word is written at once.
+                gone.touched = 0
         await store.touch_devices(tx, touches.values())
         alive = [no for no, touch in touches.items() if touch.seen_at is not None]
         for device in await detection_store.take_offline(tx, alive):
@@ -212,20 +334,37 @@ def _addresses(work: Work) -> Iterator[Address]:
 
 
 def _part(
-    work: Work, index: int, message: Message, device: DeviceContext, watch: ElderWatch
+    delivery: Delivery,
+    several: bool,
+    index: int,
+    message: Message,
+    device: DeviceContext,
+    watch: ElderWatch,
 ) -> Part:
-    frame = work.delivery.frame
-    decoded = work.decoded
-    several = decoded is not None and len(decoded.messages) > 1
+    frame = delivery.frame
     return Part(
         message=message,
         content=frame.payload + f"|{index}".encode() if several else frame.payload,
         device=device,
         watch=watch,
-        received_at=work.delivery.arrival.received_at,
+        received_at=delivery.arrival.received_at,
+        place=(*delivery.place, index),
         retained=frame.retained,
         bridged=bool(frame.topic) and not frame.topic.startswith("silverline/"),
     )
+
+
+def _place(part: Part) -> tuple[int, int, int]:
+    return part.place
+
+
+def _case(part: Part) -> Case:
+    return Case(part.device, part.watch, part.observation, part.signals, bool(part.movement))
+
+
+def _has_gone(part: Part) -> bool:
+    status = part.message.status
+    return status is not None and status.online is False
 
 
 def _acks(parts: Iterable[Part]) -> Iterator[tuple[int, CommandAck]]:
@@ -242,11 +381,10 @@ def _movements(parts: Iterable[Part]) -> list[Movement]:
     ]
 
 
-def _count(works: Sequence[Work], parts: Sequence[Part], stored: int, readings: int) -> None:
+def _count(works: Sequence[Work], messages: int, stored: int) -> None:
     metrics.MESSAGES.inc(stored)
-    metrics.DUPLICATES.inc(len(parts) - stored)
-    metrics.READINGS.inc(readings)
-    metrics.BATCH.observe(max(1, len(parts)))
+    metrics.DUPLICATES.inc(messages - stored)
+    metrics.BATCH.observe(max(1, messages))
     for work in works:
         for letter in work.letters:
             metrics.DEAD_LETTERS.labels(letter.reason).inc()

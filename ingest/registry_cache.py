@@ -17,7 +17,9 @@ import structlog
 from devices.registry import store as registry
 from devices.registry.model import Address, DeviceContext
 from ingest.detection import store as detection
-from ingest.detection.model import ElderWatch
+from ingest.detection.model import NO_WATCH, ElderWatch
+from ingest.vitals.model import Speaker
+from ingest.vitals.rules import CODEC, is_plain
 from kernel.clock import monotonic
 from kernel.db import TRANSIENT_ERRORS, Database
 
@@ -53,6 +55,11 @@ class _Table(Generic[K, V]):
         kept = self._kept.get(key)
         return kept.value if kept is not None and kept.at >= not_before else None
 
+    def age(self, key: K) -> float:
+        """When an entry was put in; the beginning of time for what is not there."""
+        kept = self._kept.get(key)
+        return kept.at if kept is not None else float("-inf")
+
     def put(self, key: K, value: V, at: float) -> tuple[K, V] | None:
         """Keep an entry; returns the one that was forgotten for it."""
         self._kept.pop(key, None)
@@ -73,7 +80,7 @@ class _Table(Generic[K, V]):
 class RegistryCache:
     """Devices by address and watches by elder; what is not here is read from the database."""
 
-    def __init__(self, db: Database, *, size: int = 100_000) -> None:
+    def __init__(self, db: Database, *, size: int = 200_000) -> None:
         self._db = db
         self._devices: _Table[Address, DeviceContext] = _Table(size)
         self._unknown: _Table[Address, bool] = _Table(size // 10)
@@ -81,6 +88,9 @@ class RegistryCache:
         # Which addresses a device no, a gateway no or an elder id stands behind.
         self._behind: dict[int | uuid.UUID, set[Address]] = {}
         self._changes = 0
+        # Devices of our own protocol as vitals in columns need them; each is also in `_devices`,
+        # and goes when that goes.
+        self.speakers: dict[str, Speaker] = {}
         self.listening = asyncio.Event()
 
     async def listen(self) -> None:
@@ -154,6 +164,28 @@ class RegistryCache:
             found |= loaded
         return found
 
+    async def introduce(self, names: Collection[str]) -> bool:
+        """Get to know who speaks our protocol under these addresses; False when that is nobody.
+
+        Raises what the database raises when it is away.
+        """
+        before = self._changes
+        devices = await self.devices([Address(CODEC, name) for name in names])
+        watches = await self.watches({each.elder_id for each in devices.values() if each.elder_id})
+        if before != self._changes:
+            return False
+        for address, device in devices.items():
+            watch, at = NO_WATCH, self._devices.age(address)
+            if device.elder_id is not None:
+                watch, at = watches[device.elder_id], min(at, self._watches.age(device.elder_id))
+            self.speakers[address.address] = Speaker(device, watch, at, is_plain(device))
+        return bool(devices)
+
+    @property
+    def oldest(self) -> float:
+        """What was learned of a device before this moment (monotonic, s) is to be asked again."""
+        return self._oldest(TTL_SECONDS)
+
     async def _load_devices(self, missing: list[Address]) -> dict[Address, DeviceContext]:
         before = self._changes
         async with self._db.connection() as conn:
@@ -182,6 +214,8 @@ class RegistryCache:
             self._unlink(address, context)
 
     def _unlink(self, address: Address, context: DeviceContext) -> None:
+        if address.codec == CODEC:
+            self.speakers.pop(address.address, None)
         for key in _stands_behind(context):
             addresses = self._behind.get(key, set())
             addresses.discard(address)
@@ -198,6 +232,7 @@ class RegistryCache:
         self._unknown.clear()
         self._watches.clear()
         self._behind.clear()
+        self.speakers.clear()
 
     def _oldest(self, ttl: float) -> float:
         return monotonic() - (ttl if self.listening.is_set() else DEAF_TTL_SECONDS)

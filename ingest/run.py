@@ -25,7 +25,7 @@ from ingest.transports.mqtt import (
 )
 from ingest.transports.scaip import ScaipListener
 from ingest.transports.tcp import TcpListener
-from kernel.clock import utcnow
+from kernel.clock import monotonic, utcnow
 from kernel.db import TRANSIENT_ERRORS, Database
 
 __all__ = ["IngestRunner", "IngestSettings"]
@@ -69,6 +69,7 @@ class IngestRunner:
             self._listeners.append(self.scaip)
         self._listening_since: datetime | None = None
         self._noted_at: datetime | None = None
+        self._latest_due = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ingest until `stop` is set; then finish what was taken in and leave.
@@ -131,10 +132,16 @@ class IngestRunner:
             await asyncio.sleep(seconds)
 
     async def _latest(self) -> None:
-        if len(self.pipeline.latest):
-            await self.pipeline.latest.flush(self._db)
+        if not len(self.pipeline.latest) or monotonic() < self._latest_due:
+            return
+        begun = monotonic()
+        await self.pipeline.latest.flush(self._db)
+        # A tenth of the time at most: where a backlog is caught up, what is stored is more urgent
+        # than what is shown.
+        self._latest_due = monotonic() + 9 * (monotonic() - begun)
 
     async def _last_notes(self) -> None:
+        self._latest_due = 0.0
         try:
             await self._latest()
             await self._note_not_kept()

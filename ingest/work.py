@@ -1,15 +1,28 @@
 """What goes through the pipeline: a frame as it came, and what the steps make of it."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from devices.codecs import codec_for_topic
 from devices.messages import AlarmSignal, Codec, Decoded, Frame, Message
 from devices.registry.model import DeviceContext
 from ingest.deadletters.model import Draft
 from ingest.detection.model import ElderWatch, Measured, Observation
 from ingest.identity import Arrival, Identity
 from ingest.telemetry.model import ReadingRow
+from ingest.transports.mqtt_packets import DUP
+
+Place = tuple[int, int]
+"""Where a frame stands among all that this process has taken in: the rules judge in this order. The
+second number is for frames that were read together."""
+_places = itertools.count(1)
+
+
+def next_place() -> Place:
+    """A place behind everything that was taken in before."""
+    return next(_places), 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,7 @@ class Delivery:
     codec: Codec | None
     arrival: Arrival
     settled: Callable[["Work"], None]
+    place: Place = field(default_factory=next_place)
 
     @property
     def size(self) -> int:
@@ -32,13 +46,68 @@ class Delivery:
         return 2_000 + 8 * len(self.frame.payload)
 
 
+@dataclass(slots=True, eq=False)
+class Sheaf:
+    """Frames of vitals that were read together (`vitals.rules.belongs`), as columns.
+
+    `settled` is called once, with the sheaf, when everything in all of them has been committed.
+    """
+
+    topics: Sequence[bytes]
+    payloads: Sequence[bytes]
+    packet_ids: Sequence[int]
+    flags: Sequence[int]
+    received_at: datetime
+    settled: Callable[["Sheaf"], None]
+    place: int = field(default_factory=lambda: next(_places))
+    open_frames: int = field(init=False)
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.open_frames = len(self.payloads)
+        # About how much memory it takes until it is committed, columns included.
+        self.size = 500 * len(self.payloads) + 4 * sum(map(len, self.payloads))
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def delivery(self, index: int) -> Delivery:
+        """One of its frames by itself."""
+        topic = topic_text(self.topics[index])
+        return Delivery(
+            frame=Frame(self.payloads[index], topic),
+            transport="mqtt",
+            codec=codec_for_topic(topic),
+            arrival=Arrival(
+                self.received_at, self.packet_ids[index], bool(self.flags[index] & DUP)
+            ),
+            settled=lambda _: self.committed(1),
+            place=(self.place, index),
+        )
+
+    def committed(self, frames: int) -> None:
+        """So many of its frames are done with; the last ones settle it."""
+        self.open_frames -= frames
+        if self.open_frames == 0:
+            self.settled(self)
+
+
+def topic_text(topic: bytes) -> str:
+    """A topic as text, "" when it is none (3.1.1, 1.5.3)."""
+    try:
+        return topic.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
 @dataclass(slots=True)
 class Part:
     """One message of a frame on its way; the steps of the pipeline fill it in from top to bottom.
 
     `content` is what makes a message without number or time another one than the next: its frame
-    and its place there. `at` is the time at which it counts. `urgent` are the device's own alarms,
-    which go ahead of everything else; `signals` what it says besides.
+    and its place there. `place` is that of the frame, and its own in it. `at` is the time at which
+    it counts. `urgent` are the device's own alarms, which go ahead of everything else; `signals`
+    what it says besides.
     """
 
     message: Message
@@ -46,6 +115,7 @@ class Part:
     device: DeviceContext
     watch: ElderWatch
     received_at: datetime
+    place: tuple[int, int, int]
     retained: bool = False
     bridged: bool = False
     at: datetime = field(init=False)

@@ -34,7 +34,7 @@ class MovementTracker:
         """Return what in a message shows movement, "" for nothing."""
         found = ""
         for reading in readings:
-            if self._moved(device_no, reading):
+            if self.moved(device_no, reading.metric, reading.value):
                 found = found or reading.metric
         if any(each.kind is AlarmKind.SOS and each.active and not each.level for each in signals):
             found = found or "sos"
@@ -42,19 +42,20 @@ class MovementTracker:
             found = found or "button"
         return found
 
-    def _moved(self, device_no: int, reading: Measured) -> bool:
-        if reading.metric == "motion":
-            return reading.value > 0
-        if reading.metric not in _CHANGES and reading.metric not in _COUNTS:
+    def moved(self, device_no: int, metric: str, value: float) -> bool:
+        """Whether a plausible reading shows movement; it is remembered for the next one."""
+        if metric == "motion":
+            return value > 0
+        if metric not in _CHANGES and metric not in _COUNTS:
             return False
-        key = (device_no, reading.metric)
+        key = (device_no, metric)
         before = self._last.pop(key, None)
-        self._last[key] = reading.value
+        self._last[key] = value
         if len(self._last) > self._size:
             self._last.popitem(last=False)
         if before is None:
             return False
-        if reading.metric in _COUNTS:
+        if metric in _COUNTS:
             # A counter that goes back was reset at midnight or restarted.
-            return reading.value > before
-        return reading.value != before
+            return value > before
+        return value != before

@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 from enum import IntFlag, StrEnum
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from kernel.errors import DomainError
 
 
@@ -55,6 +58,23 @@ class ReadingRow(NamedTuple):
     metric: int
     value: float
     quality: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadingColumns:
+    """Readings as columns of equal length; what they mean is as in ReadingRow.
+
+    `time` is in microseconds since 1970.
+    """
+
+    time: npt.NDArray[np.int64]
+    device_no: npt.NDArray[np.int64]
+    metric: npt.NDArray[np.int16]
+    value: npt.NDArray[np.float64]
+    quality: npt.NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,18 @@
 """SQL of the readings: the write path of the ingest process and what charts read."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import numpy as np
+
+from ingest import metrics
+from ingest.copying import binary_copy, timestamps
 from ingest.telemetry.model import (
     LEFT_OUT,
     Binding,
     LatestReading,
+    ReadingColumns,
     ReadingRow,
     Series,
     SeriesPoint,
@@ -19,19 +24,35 @@ from kernel.db import Tx, execute, fetch_all, fetch_value
 # Up to this span the readings themselves are looked at first; beyond it they are counted first.
 _SHORT_SPAN = timedelta(hours=48)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR_MICROS = 3_600_000_000
 _READING_TYPES = ("timestamptz", "int8", "int2", "float8", "int2")
 
 
+async def enter(tx: Tx) -> datetime | None:
+    """Say that readings will be written, and return the moment before which they are late.
+
+    Holds a shared lock until the end of the transaction, that the rollup waits for; so the
+    transaction should be short.
+    """
+    late_before: datetime | None = await fetch_value(tx, "SELECT telemetry_enter()")
+    return late_before
+
+
 async def copy_readings(tx: Tx, rows: Sequence[ReadingRow]) -> None:
+    """`enter` and `append_readings` in one."""
+    if rows:
+        await append_readings(tx, rows, await enter(tx))
+
+
+async def append_readings(tx: Tx, rows: Sequence[ReadingRow], late_before: datetime | None) -> None:
     """Append readings by binary COPY, and mark the hours of those that come after their rollup.
 
     Nothing is refused for its time: what has no partition goes to the default one. Values must be
-    finite. Holds a shared lock until the end of the transaction, that the rollup waits for; so the
-    transaction should be short.
+    finite. `late_before` is what `enter` said.
     """
     if not rows:
         return
-    late_before: datetime | None = await fetch_value(tx, "SELECT telemetry_enter()")
     async with (
         tx.cursor() as cursor,
         cursor.copy(
@@ -51,8 +72,11 @@ async def _mark_late(tx: Tx, rows: Sequence[ReadingRow], late_before: datetime) 
         for row in rows
         if row.time < late_before
     }
-    if not hours:
-        return
+    if hours:
+        await _copy_late(tx, hours)
+
+
+async def _copy_late(tx: Tx, hours: Iterable[tuple[int, datetime]]) -> None:
     async with (
         tx.cursor() as cursor,
         cursor.copy("COPY reading_late (device_no, hour) FROM STDIN (FORMAT BINARY)") as copy,
@@ -60,6 +84,37 @@ async def _mark_late(tx: Tx, rows: Sequence[ReadingRow], late_before: datetime) 
         copy.set_types(("int8", "timestamptz"))
         for mark in hours:
             await copy.write_row(mark)
+
+
+async def append_columns(tx: Tx, columns: ReadingColumns, late_before: datetime | None) -> None:
+    """Append readings in columns; all else is as in `append_readings`."""
+    if not len(columns):
+        return
+    with metrics.cpu("write"):
+        data = binary_copy(
+            [
+                timestamps(columns.time),
+                (">i8", columns.device_no),
+                (">i2", columns.metric),
+                (">f8", columns.value),
+                (">i2", columns.quality),
+            ]
+        )
+    async with (
+        tx.cursor() as cursor,
+        cursor.copy(
+            "COPY reading (time, device_no, metric, value, quality) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        await copy.write(data)
+    if late_before is not None:
+        late = columns.time < (late_before - _EPOCH) // timedelta(microseconds=1)
+        if late.any():
+            hours = columns.time[late] // _HOUR_MICROS
+            marks = np.unique(np.stack((columns.device_no[late], hours)), axis=1).tolist()
+            await _copy_late(
+                tx, [(no, _EPOCH + timedelta(hours=hour)) for no, hour in zip(*marks, strict=True)]
+            )
 
 
 def merge_newest(best: dict[tuple[int, int], ReadingRow], rows: Iterable[ReadingRow]) -> None:
@@ -83,7 +138,30 @@ async def upsert_latest(tx: Tx, rows: Iterable[ReadingRow]) -> None:
         return
     # Always in the same order, so that two ingest processes cannot wait for each other's rows.
     ordered = [best[key] for key in sorted(best)]
-    times, devices, metrics, values, qualities = zip(*ordered, strict=True)
+    times, devices, codes, values, qualities = zip(*ordered, strict=True)
+    await _upsert(tx, devices, codes, times, values, qualities)
+
+
+async def upsert_latest_columns(tx: Tx, columns: ReadingColumns) -> None:
+    """The same for readings in columns: one of each device and metric, in their order."""
+    await _upsert(
+        tx,
+        columns.device_no.tolist(),
+        columns.metric.tolist(),
+        [_EPOCH + timedelta(microseconds=each) for each in columns.time.tolist()],
+        columns.value.tolist(),
+        columns.quality.tolist(),
+    )
+
+
+async def _upsert(
+    tx: Tx,
+    devices: Sequence[int],
+    codes: Sequence[int],
+    times: Sequence[datetime],
+    values: Sequence[float],
+    qualities: Sequence[int],
+) -> None:
     await execute(
         tx,
         """
@@ -94,7 +172,7 @@ async def upsert_latest(tx: Tx, rows: Iterable[ReadingRow]) -> None:
         SET time = excluded.time, value = excluded.value, quality = excluded.quality
         WHERE excluded.time >= l.time
         """,
-        (list(devices), list(metrics), list(times), list(values), list(qualities)),
+        (list(devices), list(codes), list(times), list(values), list(qualities)),
     )
 
 

@@ -4,11 +4,10 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
-import paho.mqtt.client as paho
 import structlog
-from paho.mqtt.enums import MQTTProtocolVersion
 
 from devices.codecs import CODECS, codec_for_topic
 from devices.messages import Frame
@@ -16,17 +15,19 @@ from ingest import metrics
 from ingest.identity import Arrival
 from ingest.lanes import Lane
 from ingest.settings import IngestSettings
-from ingest.transports.mqtt_connection import Connection, Link, Refused, Ticket
-from ingest.work import Delivery, Work
+from ingest.transports.mqtt_connection import Connection, Link, Refused, Ticket, Version
+from ingest.transports.mqtt_packets import DUP, RETAINED, Inbox
+from ingest.vitals.rules import belongs
+from ingest.work import Delivery, Sheaf, Work, topic_text
 from kernel.clock import monotonic, utcnow
 
 log = structlog.get_logger(__name__)
 # The longest pause is what alarms wait at the broker for when it comes back.
 _PAUSES = (0.2, 3.0)
 _VERSIONS = {
-    "5": (MQTTProtocolVersion.MQTTv5,),
-    "3.1.1": (MQTTProtocolVersion.MQTTv311,),
-    "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
+    "5": (Version.MQTT5,),
+    "3.1.1": (Version.MQTT311,),
+    "auto": (Version.MQTT5, Version.MQTT311),
 }
 _STABLE_SECONDS = 5.0
 """A connection that ends sooner is no success: two processes may go by the same name, and each
@@ -93,7 +94,9 @@ class Subscription:
         while True:
             self.attempts += 1
             try:
-                connection = Connection(self._link, self._versions[0], self._message)
+                connection = Connection(
+                    self._link, self._versions[0], self._take_in, lambda: self._lane.room
+                )
                 self.connection = connection
                 await connection.open(self._filters, _ANSWER_SECONDS[self._proven])
             except OSError as error:
@@ -135,32 +138,63 @@ class Subscription:
         self.connected = connected
         metrics.BROKER_UP.labels(self._lane.name).set(connected)
 
-    def _message(
-        self, connection: Connection, message: paho.MQTTMessage, ticket: Ticket | None
-    ) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = ""
-        delivery: Delivery
+    def _take_in(self, connection: Connection, inbox: Inbox, ticket: Ticket) -> None:
+        """Offer what was read together to the lane: vitals as one sheaf, anything else singly."""
+        fitting = [belongs(*each) for each in zip(inbox.topics, inbox.flags, strict=True)]
+        vitals = [index for index, fits in enumerate(fitting) if fits]
+        others = [index for index, fits in enumerate(fitting) if not fits]
+        open_items = len(others) + bool(vitals)
+        received_at = utcnow()
 
-        def settled(_: Work) -> None:
-            self._lane.settled(delivery)
-            if ticket is not None:
+        def settled() -> None:
+            nonlocal open_items
+            open_items -= 1
+            if open_items == 0:
                 connection.settle(ticket)
 
-        delivery = Delivery(
-            frame=Frame(bytes(message.payload), topic, retained=message.retain),
-            transport="mqtt",
-            codec=codec_for_topic(topic),
-            arrival=Arrival(utcnow(), message.mid, message.dup),
-            settled=settled,
-        )
-        self._lane.offer(delivery)
+        if vitals:
+            self._lane.offer_sheaf(self._sheaf(inbox, vitals, received_at, settled))
+        for index in others:
+            self._lane.offer(self._delivery(inbox, index, received_at, settled))
         if self._lane.full or self._draining:
             connection.pause()
             metrics.PAUSES.labels(self._lane.name).inc()
             self._lane.on_room(lambda: self._room(connection))
+
+    def _sheaf(
+        self, inbox: Inbox, wanted: list[int], at: datetime, settled: Callable[[], None]
+    ) -> Sheaf:
+        def done(sheaf: Sheaf) -> None:
+            self._lane.settled_sheaf(sheaf)
+            settled()
+
+        return Sheaf(
+            [inbox.topics[index] for index in wanted],
+            [inbox.payloads[index] for index in wanted],
+            [inbox.ids[index] for index in wanted],
+            [inbox.flags[index] for index in wanted],
+            at,
+            done,
+        )
+
+    def _delivery(
+        self, inbox: Inbox, index: int, at: datetime, settled: Callable[[], None]
+    ) -> Delivery:
+        flags, topic = inbox.flags[index], topic_text(inbox.topics[index])
+        delivery: Delivery
+
+        def done(_: Work) -> None:
+            self._lane.settled(delivery)
+            settled()
+
+        delivery = Delivery(
+            frame=Frame(inbox.payloads[index], topic, retained=bool(flags & RETAINED)),
+            transport="mqtt",
+            codec=codec_for_topic(topic),
+            arrival=Arrival(at, inbox.ids[index], bool(flags & DUP)),
+            settled=done,
+        )
+        return delivery
 
     def _room(self, connection: Connection) -> None:
         if not self._draining:

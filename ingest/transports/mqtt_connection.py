@@ -1,8 +1,8 @@
-"""One connection to the broker: paho as a parser and writer of packets, driven by the event loop.
+"""One connection to the broker: what MQTT asks of a subscriber, driven by the event loop.
 
-paho's own thread is not used. A full lane must stop reading without missing the keep-alive, and a
-message must reach the pipeline without changing threads; so the socket is watched by asyncio, and
-reading is paused by no longer watching it. TCP then holds the broker back.
+Written by hand because reading is the whole work of this client (ADR 0011): packets are taken out
+of large reads by `mqtt_packets.read` and handed on together, acknowledgements leave together. A
+full lane pauses reading without missing the keep-alive; TCP then holds the broker back.
 """
 
 import asyncio
@@ -11,23 +11,28 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import IntEnum
 
-import paho.mqtt.client as paho
 import structlog
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ingest import metrics
+from ingest.transports import mqtt_packets as packets
+from ingest.transports.mqtt_packets import Inbox, MalformedPacketError
 from kernel.clock import monotonic
 
 log = structlog.get_logger(__name__)
 MAX_PACKET = 1024 * 1024
 """Larger messages are not sent to us by an MQTT 5 broker: nothing that we decode is near it."""
-_READS = 100
-"""Packets read before the event loop gets its turn."""
+_SUBSCRIBE_ID = 1
+AT_ONCE = 512
+"""Messages handed on before the event loop gets its turn: some milliseconds of work."""
+
+
+class Version(IntEnum):
+    """The versions of MQTT that are spoken."""
+
+    MQTT311 = 4
+    MQTT5 = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +59,20 @@ class Refused(ConnectionError):
         self.other_version = other_version
 
 
-class _Client(paho.Client):
-    """paho with one thing more."""
-
-    def ping_without_waiting(self) -> None:
-        """Send PINGREQ; its answer lies behind messages that we do not read for now."""
-        self._send_pingreq()
-        self._ping_t = 0.0
-
-
 class Ticket:
-    """A received message that is to be acknowledged (QoS 1)."""
+    """Messages that came together and are to be acknowledged together (QoS 1)."""
 
-    __slots__ = ("done", "packet_id")
+    __slots__ = ("done", "packet_ids")
 
-    def __init__(self, packet_id: int) -> None:
-        self.packet_id = packet_id
+    def __init__(self, packet_ids: Sequence[int]) -> None:
+        self.packet_ids = packet_ids
         self.done = False
 
 
-class Connection:
-    """A live connection. `on_message` is called on the event loop with each message and its ticket.
+class Connection(asyncio.Protocol):
+    """A live connection. `on_messages` gets what was read at once, with the ticket for all of it.
 
+    `room` says how many messages may be handed on; with 0 the rest waits for `resume`.
     Acknowledgements go out in the order of the messages (MQTT 5, 4.6), whatever the order in which
     they are committed. `closed` is set to what ended the connection.
     """
@@ -83,42 +80,28 @@ class Connection:
     def __init__(
         self,
         link: Link,
-        version: MQTTProtocolVersion,
-        on_message: Callable[["Connection", paho.MQTTMessage, Ticket | None], None],
+        version: Version,
+        on_messages: Callable[["Connection", Inbox, Ticket], None],
+        room: Callable[[], int],
     ) -> None:
         self._link = link
         self._version = version
-        self._on_message = on_message
+        self._on_messages = on_messages
+        self._room = room
         self._loop = asyncio.get_running_loop()
-        self._client = self._make_client()
+        self._transport: asyncio.Transport | None = None
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._needed = 2
+        self._feeding = False
+        self._paused = False
         self._window: deque[Ticket] = deque()
-        self._received = 0
-        self._reading = False
-        self._last_ping = monotonic()
+        self._keepalive = link.keepalive
+        self._sent_at = self._heard_at = monotonic()
+        self._asked_at: float | None = None
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._subscribed: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[str] = self._loop.create_future()
-
-    def _make_client(self) -> _Client:
-        modern = self._version == MQTTProtocolVersion.MQTTv5
-        client = _Client(
-            CallbackAPIVersion.VERSION2,
-            self._link.client_id,
-            clean_session=None if modern else False,
-            protocol=self._version,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        if self._link.username:
-            client.username_pw_set(self._link.username, self._link.password)
-        if self._link.tls:
-            client.tls_set_context(ssl.create_default_context(cafile=self._link.ca_file or None))
-        client.on_connect = self._connected
-        client.on_subscribe = self._granted
-        client.on_message = self._message
-        client.on_disconnect = self._disconnected
-        client.on_socket_close = self._socket_closing
-        return client
 
     async def open(self, filters: Sequence[str], seconds: float) -> None:
         """Connect, subscribe with QoS 1 and begin to read. Raises OSError, Refused.
@@ -126,12 +109,25 @@ class Connection:
         A broker that has not answered after some seconds may be waiting for the rest of a packet
         whose version it does not know.
         """
+        link = self._link
+        tls = ssl.create_default_context(cafile=link.ca_file or None) if link.tls else None
         try:
             async with asyncio.timeout(seconds):
-                await asyncio.to_thread(self._connect)
-                self._watch()
+                await self._loop.create_connection(lambda: self, link.host, link.port, ssl=tls)
+                self._write(
+                    packets.connect(
+                        link.client_id,
+                        link.username,
+                        link.password,
+                        link.keepalive,
+                        modern=self.modern,
+                        session_seconds=link.session_seconds,
+                        receive_maximum=link.receive_maximum,
+                        maximum_packet=MAX_PACKET,
+                    )
+                )
                 await self._accepted
-                self._subscribe(filters)
+                self._write(packets.subscribe(_SUBSCRIBE_ID, filters, modern=self.modern))
                 await self._subscribed
         except TimeoutError as error:
             self._end("no answer")
@@ -140,69 +136,99 @@ class Connection:
             self._end("refused")
             raise
 
-    def _connect(self) -> None:
-        extra: dict[str, Any] = {}
-        if self._version == MQTTProtocolVersion.MQTTv5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = self._link.session_seconds
-            properties.ReceiveMaximum = self._link.receive_maximum
-            properties.MaximumPacketSize = MAX_PACKET
-            extra = {"clean_start": False, "properties": properties}
-        self._client.connect(self._link.host, self._link.port, self._link.keepalive, **extra)
+    # What asyncio tells us.
 
-    def _subscribe(self, filters: Sequence[str]) -> None:
-        if self._version == MQTTProtocolVersion.MQTTv5:
-            # Retained messages for a new subscription only, not at every reconnect.
-            options = SubscribeOptions(
-                qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
-            )
-            self._client.subscribe([(each, options) for each in filters])
-        else:
-            self._client.subscribe([(each, 1) for each in filters])
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is there."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("not a stream")
+        self._transport = transport
 
-    # What paho tells us, on the event loop.
+    def data_received(self, data: bytes) -> None:
+        """Bytes of any number of packets."""
+        self._heard_at = monotonic()
+        self._asked_at = None
+        self._pieces.append(data)
+        self._held += len(data)
+        self._feed()
 
-    def _connected(
-        self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
-    ) -> None:
-        if self._accepted.done():
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        self._end(str(exc) if exc else "the broker hung up")
+
+    # Reading.
+
+    def _feed(self) -> None:
+        """Hand on what is held, as far as there is room; then read on, or wait for room."""
+        if self._feeding or self._paused or self.closed.done():
             return
-        if reason.is_failure:
-            version_is_wrong = reason == "Unsupported protocol version"
-            self._accepted.set_exception(Refused(str(reason), other_version=version_is_wrong))
-        else:
+        if self._held >= self._needed:
+            try:
+                self._hand_on()
+            except MalformedPacketError as error:
+                log.warning("ingest.malformed_packet", error=str(error))
+                self._end("malformed packet")
+                return
+            except Exception:
+                log.exception("ingest.reading_failed")
+                self._end("fault")
+                return
+        if self._paused:
+            return
+        if self._held >= self._needed:
+            # The limit was reached and not the end: others first.
+            self._feeding = True
+            self._hold_back()
+            self._loop.call_soon(self._feed_on)
+        elif self._transport is not None and not self.closed.done():
+            self._transport.resume_reading()
+
+    def _feed_on(self) -> None:
+        self._feeding = False
+        self._feed()
+
+    def _hand_on(self) -> None:
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        inbox = Inbox()
+        limit = min(AT_ONCE, max(1, self._room()))
+        with metrics.cpu("receive"):
+            rest, self._needed = packets.read(data, 0, limit, self.modern, inbox)
+        data = data[rest:]
+        self._pieces, self._held = [data] if data else [], len(data)
+        for kind, body in inbox.others:
+            self._control(kind, body)
+        if inbox.topics:
+            ticket = Ticket([each for each in inbox.ids if each])
+            if ticket.packet_ids:
+                self._window.append(ticket)
+            self._on_messages(self, inbox, ticket)
+
+    def _control(self, kind: int, body: bytes) -> None:
+        if kind == packets.CONNACK and not self._accepted.done():
+            welcome = packets.read_connack(body, modern=self.modern)
+            if welcome.refused:
+                version_is_wrong = welcome.refused == packets.UNSUPPORTED_VERSION
+                self._accepted.set_exception(
+                    Refused(welcome.refused, other_version=version_is_wrong)
+                )
+                return
+            self._keepalive = welcome.keepalive or self._keepalive
             self._accepted.set_result(None)
-
-    def _granted(
-        self, _client: Any, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
-    ) -> None:
-        if self._subscribed.done():
-            return
-        refused = [str(reason) for reason in reasons if reason.is_failure]
-        if refused:
-            error = Refused(f"subscription refused: {refused[0]}", other_version=False)
-            self._subscribed.set_exception(error)
-        else:
-            self._subscribed.set_result(None)
-
-    def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        self._received += 1
-        ticket = None
-        if message.qos > 0:
-            ticket = Ticket(message.mid)
-            self._window.append(ticket)
-        self._on_message(self, message, ticket)
-
-    def _disconnected(
-        self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
-    ) -> None:
-        self._end(str(reason))
+        elif kind == packets.SUBACK and not self._subscribed.done():
+            refused = packets.read_suback(body, modern=self.modern)
+            if refused:
+                error = Refused(f"subscription refused: {refused}", other_version=False)
+                self._subscribed.set_exception(error)
+            else:
+                self._subscribed.set_result(None)
+        elif kind == packets.DISCONNECT and self.modern:
+            self._end(packets.read_disconnect(body))
+        elif kind != packets.PINGRESP:
+            raise MalformedPacketError(f"a subscriber is not sent packets of type {kind}")
 
     def _end(self, reason: str) -> None:
-        sock = self._client.socket()
-        if sock is not None:
-            self._socket_closing(None, None, sock)
-            sock.close()
+        if self._transport is not None:
+            self._transport.abort()
         early = Refused(f"connection closed: {reason}", other_version=True)
         for waiting in (self._accepted, self._subscribed):
             if not waiting.done():
@@ -213,94 +239,58 @@ class Connection:
         if not self.closed.done():
             self.closed.set_result(reason)
 
-    # The socket.
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self.closed.done():
+            self._sent_at = monotonic()
+            self._transport.write(data)
 
-    def _watch(self) -> None:
-        self._client.on_socket_register_write = self._want_write
-        self._client.on_socket_unregister_write = self._no_more_to_write
-        self.resume()
-        if self._client.want_write():
-            self._want_write(None, None, self._client.socket())
-
-    def _socket_closing(self, _client: Any, _data: Any, sock: Any) -> None:
-        self._reading = False
-        with contextlib.suppress(ValueError, OSError):
-            self._loop.remove_reader(sock)
-            self._loop.remove_writer(sock)
-
-    def _want_write(self, _client: Any, _data: Any, sock: Any) -> None:
-        if sock is not None:
-            self._loop.add_writer(sock, self._writable)
-
-    def _no_more_to_write(self, _client: Any, _data: Any, sock: Any) -> None:
-        with contextlib.suppress(ValueError, OSError):
-            self._loop.remove_writer(sock)
-
-    def _writable(self) -> None:
-        self._check(self._client.loop_write())
-
-    def _readable(self) -> None:
-        try:
-            self._read()
-        except Exception:
-            log.exception("ingest.reading_failed")
-            self._end("fault")
-
-    def _read(self) -> None:
-        for _ in range(_READS):
-            before = self._received
-            if not self._check(self._client.loop_read()) or not self._reading:
-                return
-            sock = self._client.socket()
-            # Decrypted bytes that already lie in the TLS layer do not make the socket readable.
-            pending = sock.pending() if isinstance(sock, ssl.SSLSocket) else 0
-            if self._received == before and not pending:
-                return
-
-    def _check(self, code: MQTTErrorCode) -> bool:
-        if code == MQTTErrorCode.MQTT_ERR_SUCCESS and self._client.socket() is not None:
-            return True
-        self._end(paho.error_string(code))
-        return False
+    def _hold_back(self) -> None:
+        if self._transport is not None and not self.closed.done():
+            self._transport.pause_reading()
 
     # What the lane asks for.
 
     @property
     def modern(self) -> bool:
         """Whether MQTT 5 is spoken, where the broker bounds what is in flight."""
-        return self._version == MQTTProtocolVersion.MQTTv5
+        return self._version is Version.MQTT5
 
     def pause(self) -> None:
-        """Stop reading; the connection stays."""
-        sock = self._client.socket()
-        if self._reading and sock is not None:
-            self._reading = False
-            self._loop.remove_reader(sock)
+        """Hand on nothing more and stop reading; the connection stays."""
+        self._paused = True
+        self._hold_back()
 
     def resume(self) -> None:
         """Read on."""
-        sock = self._client.socket()
-        if not self._reading and sock is not None and not self.closed.done():
-            self._reading = True
-            self._loop.add_reader(sock, self._readable)
+        if self._paused:
+            self._paused = False
+            self._heard_at = monotonic()
+            self._feed()
 
     def tick(self) -> None:
         """To be called about once a second: keeps the connection alive, notices a dead one."""
-        if self.closed.done():
+        now = monotonic()
+        # While we do not read, the answer lies behind messages that wait for room.
+        if (
+            self._asked_at is not None
+            and not self._paused
+            and now - max(self._asked_at, self._heard_at) > self._keepalive
+        ):
+            self._end("no answer to a ping")
             return
-        if self._reading:
-            self._check(self._client.loop_misc())
-        elif monotonic() - self._last_ping > self._link.keepalive / 2:
-            self._last_ping = monotonic()
-            self._client.ping_without_waiting()
+        idle = now - (self._sent_at if self._paused else min(self._sent_at, self._heard_at))
+        if self._keepalive and idle > self._keepalive / 2 and self._asked_at is None:
+            self._asked_at = None if self._paused else now
+            self._write(packets.PINGREQ_PACKET)
 
     def settle(self, ticket: Ticket) -> None:
-        """The message is committed: acknowledge it, as soon as all before it are."""
+        """The messages are committed: acknowledge them, as soon as all before them are."""
         ticket.done = True
+        ready: list[int] = []
         while self._window and self._window[0].done:
-            first = self._window.popleft()
-            if not self.closed.done():
-                self._client.ack(first.packet_id, 1)
+            ready.extend(self._window.popleft().packet_ids)
+        if ready:
+            self._write(packets.pubacks(ready))
 
     def abort(self) -> None:
         """Drop the connection without a word, as the end of the process would."""
@@ -310,7 +300,9 @@ class Connection:
         """Say goodbye; the broker keeps the session."""
         if self.closed.done():
             return
-        self._client.disconnect()
+        self._write(packets.DISCONNECT_PACKET)
+        if self._transport is not None:
+            self._transport.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await asyncio.shield(self.closed)

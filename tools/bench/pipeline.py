@@ -13,6 +13,7 @@ from ingest.settings import IngestSettings
 from ingest.work import Delivery, Work
 from kernel.clock import utcnow
 from kernel.db import Database, Tx, fetch_value
+from tools.bench.processes import database_seconds
 from tools.bench.report import Measurement
 from tools.bench.world import Load, Published, messages
 
@@ -45,6 +46,7 @@ async def measure(db: Database, load: Load) -> Measurement:
         codec = codec_for_topic(message.topic)
         return Delivery(frame, "mqtt", codec, Arrival(utcnow()), settle)
 
+    server = await database_seconds(db)
     began, cpu = time.perf_counter(), time.process_time()
     for start in range(0, len(waiting), size):
         chunk = [delivery(message) for message in waiting[start : start + size]]
@@ -54,9 +56,11 @@ async def measure(db: Database, load: Load) -> Measurement:
             work.committed()
     await pipeline.latest.flush(db)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    server = await database_seconds(db) - server
     async with db.connection() as conn:
         rows = await fetch_value(conn, "SELECT count(*) FROM reading")
-    if settled != load.messages:
-        raise RuntimeError(f"{settled} of {load.messages} frames were settled")
+    if settled != load.frames:
+        raise RuntimeError(f"{settled} of {load.frames} frames were settled")
     what = f"frames → codec, rules, storage in batches of {size:,}; no broker, no MQTT client"
-    return Measurement("pipeline alone", what, load.messages, rows, seconds, cpu)
+    used = {"ingest": cpu, "database": server}
+    return Measurement("pipeline alone", what, load.messages, rows, seconds, used)

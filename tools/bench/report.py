@@ -12,8 +12,8 @@ from pathlib import Path
 class Measurement:
     """One way of storing the readings.
 
-    `seconds` is wall time until the last row was committed, `cpu_seconds` what the measured process
-    itself used of it (None where it is not known).
+    `seconds` is wall time until the last row was committed. `cpu` is what each process used of the
+    processors meanwhile, in seconds, `stages` what of ingest's goes where.
     """
 
     name: str
@@ -21,12 +21,17 @@ class Measurement:
     messages: int
     rows: int
     seconds: float
-    cpu_seconds: float | None = None
+    cpu: dict[str, float] = field(default_factory=dict)
+    stages: dict[str, float] = field(default_factory=dict)
 
     @property
     def rows_per_second(self) -> float:
         """Rows a second, wall time."""
         return self.rows / self.seconds
+
+    def micros(self, seconds: float) -> float:
+        """Microseconds of a message."""
+        return seconds / self.messages * 1e6 if self.messages else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Report:
     """A run: where it was measured, what came out, and what is missing and why."""
 
     at: datetime
+    title: str
     environment: dict[str, str]
     measurements: list[Measurement]
     notes: list[str] = field(default_factory=list)
@@ -41,24 +47,40 @@ class Report:
     def table(self) -> str:
         """Return a table of the measurements; the first one is the floor for the ratios."""
         floor = self.measurements[0].rows_per_second
-        lines = [f"{'':26}{'rows/s':>10}{'of COPY':>9}{'messages/s':>12}{'seconds':>9}{'CPU s':>8}"]
+        lines = [
+            self.title,
+            f"{'':18}{'rows/s':>10}{'of COPY':>9}{'messages/s':>12}{'seconds':>9}   CPU s",
+        ]
         for m in self.measurements:
             per_second = f"{m.messages / m.seconds:,.0f}" if m.messages else "–"
-            cpu = "–" if m.cpu_seconds is None else f"{m.cpu_seconds:.2f}"
+            cpu = ", ".join(f"{name} {value:.2f}" for name, value in m.cpu.items())
             lines.append(
-                f"{m.name:26}{m.rows_per_second:>10,.0f}{m.rows_per_second / floor:>8.1%} "
-                f"{per_second:>11}{m.seconds:>9.2f}{cpu:>8}"
+                f"{m.name:18}{m.rows_per_second:>10,.0f}{m.rows_per_second / floor:>9.3f}"
+                f"{per_second:>12}{m.seconds:>9.2f}   {cpu}"
             )
+        lines += self._where()
         lines += ["", *(f"{m.name}: {m.what}" for m in self.measurements)]
         lines += ["", *(f"{key}: {value}" for key, value in self.environment.items())]
         return "\n".join(lines + (["", *self.notes] if self.notes else []))
 
+    def _where(self) -> list[str]:
+        """Where each microsecond of a message goes."""
+        lines: list[str] = []
+        for m in (each for each in self.measurements if each.messages and each.cpu):
+            used = {**m.cpu, **{f"ingest: {name}": value for name, value in m.stages.items()}}
+            if m.stages and "ingest" in m.cpu:
+                used["ingest: the rest"] = m.cpu["ingest"] - sum(m.stages.values())
+            parts = ", ".join(f"{name} {m.micros(value):.1f}" for name, value in used.items())
+            wall = m.micros(m.seconds)
+            lines.append(f"{m.name}, µs of a message: wall {wall:.1f}; CPU {parts}")
+        return ["", *lines] if lines else []
+
     def write(self, folder: Path) -> Path:
         """Write the run as JSON and return the file."""
-        folder.mkdir(parents=True, exist_ok=True)
         floor = self.measurements[0].rows_per_second
         document = {
             "at": self.at.isoformat(),
+            "title": self.title,
             "environment": self.environment,
             "measurements": [
                 asdict(m)
@@ -70,9 +92,15 @@ class Report:
             ],
             "notes": self.notes,
         }
-        path = folder / f"ingest-{self.at:%Y%m%dT%H%M%SZ}.json"
-        path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
-        return path
+        return write_json(folder, "ingest", self.at, document)
+
+
+def write_json(folder: Path, name: str, at: datetime, document: dict[str, object]) -> Path:
+    """Write figures into a file of their own and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{at:%Y%m%dT%H%M%S%f}Z.json"
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    return path
 
 
 def machine() -> dict[str, str]:

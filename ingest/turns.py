@@ -1,0 +1,69 @@
+"""The order of batches that are written at the same time.
+
+While one transaction waits for the disk, the next one can fill its tables. But what is judged, is
+judged in the order in which it came: a batch goes on to the rules only when the one before it is
+committed, and begins anew when that one has to.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+
+class OvertakenError(Exception):
+    """The batch before could not be committed yet: ours is rolled back and waits."""
+
+
+class Turn:
+    """A batch's place behind the one before it (None: nothing is before it)."""
+
+    def __init__(self, before: "Turn | None" = None) -> None:
+        self._before = before
+        self._begun = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._settled = asyncio.Event()
+
+    async def begins(self) -> None:
+        """Wait until the batch before has entered the tables. Raises OvertakenError.
+
+        Who maintains them waits for all that have entered and keeps out all that come later: a
+        batch that had entered first would wait for one that is kept out.
+        """
+        await self._behind(lambda before: before._begun)
+
+    def has_begun(self) -> None:
+        """The batch has entered the tables."""
+        self._begun.set()
+
+    async def comes(self) -> None:
+        """Wait until the batch before is committed. Raises OvertakenError when it has to go back.
+
+        A batch that begins anew may wait for marks that ours holds: whoever gets the error rolls
+        back and calls `is_first` before trying again.
+        """
+        await self._behind(lambda before: before._ended)
+
+    async def _behind(self, event: "Callable[[Turn], asyncio.Event]") -> None:
+        before = self._before
+        if before is None:
+            return
+        await event(before).wait()
+        if before._ended.is_set() and not before._settled.is_set():
+            raise OvertakenError
+
+    async def is_first(self) -> None:
+        """Wait until the batch before is done with, however long it takes."""
+        if self._before is not None:
+            await self._before._settled.wait()
+
+    def fails(self) -> None:
+        """A try has failed: those behind must not wait inside of a transaction."""
+        self._ended.set()
+        self._begun.set()
+
+    def settle(self) -> None:
+        """The batch is committed."""
+        self._settled.set()
+        self._ended.set()
+        self._begun.set()
+        # Or every batch would keep alive all those before it.
+        self._before = None
