@@ -77,6 +77,14 @@ bench-detection: setup ## How soon illnesses are noticed, and how often somebody
 lab: python ## A real TimescaleDB for tests (Debian, root, no Docker)
 	@$(RUN) python tools/lab/timescaledb up
 
+.PHONY: image-check
+image-check: python ## Build the container image and try it out (Debian, root, no Docker)
+	@$(RUN) python tools/lab/container check
+
+.PHONY: deploy-check
+deploy-check: python ## Try compose.yaml and deploy/ with the real programs (Debian, root)
+	@$(RUN) python tools/lab/deployment check
+
 .PHONY: clean
 clean: ## Remove what was built; the data in var/ stays
 	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis \

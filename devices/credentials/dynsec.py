@@ -46,8 +46,14 @@ def _acl(kind: str, topic: str, *, allow: bool = True, priority: int = 0) -> Com
     return {"acltype": kind, "topic": topic, "allow": allow, "priority": priority}
 
 
-def grant_commands(device_id: str, password: str, base_topics: Sequence[str]) -> list[Command]:
-    """Return the commands that let a device in; what it had before is replaced, its link cut."""
+def grant_commands(
+    device_id: str, password: str | None, base_topics: Sequence[str]
+) -> list[Command]:
+    """Return the commands that let a device in; what it had before is replaced, its link cut.
+
+    Without a password it gets in by a client certificate alone, whose common name is its id.
+    """
+    secret = {"password": password} if password is not None else {}
     own = f"{PROTOCOL_PREFIX}/{device_id}"
     acls = [
         _acl("publishClientSend", f"{own}/#"),
@@ -62,7 +68,7 @@ def grant_commands(device_id: str, password: str, base_topics: Sequence[str]) ->
         {
             "command": "createClient",
             "username": device_id,
-            "password": password,
+            **secret,
             "roles": [{"rolename": f"device:{device_id}"}],
         },
     ]
@@ -76,6 +82,14 @@ def revoke_commands(device_id: str) -> list[Command]:
     ]
 
 
+def cut_commands(device_id: str) -> list[Command]:
+    """Return the commands that cut a device's link; it may come again by what still counts."""
+    return [
+        {"command": "disableClient", "username": device_id},
+        {"command": "enableClient", "username": device_id},
+    ]
+
+
 def service_commands(username: str, password: str) -> list[Command]:
     """Return the commands that let our own processes read everything and send commands down."""
     acls = [
@@ -85,6 +99,13 @@ def service_commands(username: str, password: str) -> list[Command]:
     ]
     return [
         {"command": "createRole", "rolename": "silverline", "acls": acls},
+        # Mosquitto 2.1 asks for the right to the whole filter, and `#` covers none that begins
+        # with `$`. Apart, so that a role made by an earlier version gets it, too.
+        {
+            "command": "addRoleACL",
+            "rolename": "silverline",
+            **_acl("subscribePattern", "$share/#"),
+        },
         {"command": "createClient", "username": username, "password": password},
         # Also brings a changed password of ours to a broker that knows us already.
         {
