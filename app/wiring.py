@@ -7,6 +7,7 @@ from datetime import datetime
 
 from app.access_list import dynamic_security
 from app.settings import Settings, SettingsError
+from app.storage import telemetry_settings
 from care.imports import jobs as import_jobs
 from devices.alarms import ALARM_CLASSES, ClearedCondition, RaisedAlarm
 from devices.attempts import jobs as attempt_jobs
@@ -14,12 +15,12 @@ from devices.codecs import CODECS
 from devices.commands import jobs as command_jobs
 from devices.commands.publisher import CommandPublisher, DownlinkSettings
 from devices.credentials import jobs as credential_jobs
-from devices.imports import jobs as device_import_jobs
 from devices.fleet import jobs as fleet_jobs
+from devices.imports import jobs as device_import_jobs
 from devices.modes import jobs as mode_jobs
-from devices.technical import jobs as technical_jobs
 from devices.selftests import jobs as selftest_jobs
 from devices.selftests import service as selftests
+from devices.technical import jobs as technical_jobs
 from devices.technical import service as technical
 from hotline import wing as hotline
 from hotline.carrier.simulated import SimulatedCarrier
@@ -106,8 +107,8 @@ async def react_to_alarm(tx: Tx, alarm: RaisedAlarm, now: datetime) -> None:
     if ALARM_CLASSES[alarm.kind].technical:
         await technical.raised(tx, alarm, now)
         return
-    await hotline.react_to_alarm(tx, alarm, now)
     await selftests.passed(tx, alarm, now)
+    await hotline.react_to_alarm(tx, alarm, now)
 
 
 async def condition_cleared(tx: Tx, cleared: ClearedCondition, now: datetime) -> None:
@@ -162,10 +163,10 @@ async def due_deadlines(settings: Settings, db: Database, now: datetime) -> None
 
 async def jobs(settings: Settings, db: Database) -> list[Job]:
     """Return every scheduled job of this installation."""
-    del settings
+    readings = telemetry_settings(settings)
     return [
         Job("kernel.prune", prune, every_seconds=3600),
-        *await ingest_jobs.jobs(db, react_to_alarm, condition_cleared),
+        *await ingest_jobs.jobs(db, react_to_alarm, condition_cleared, readings),
         *hotline.jobs(),
         *import_jobs.JOBS,
         *command_jobs.JOBS,
@@ -173,6 +174,6 @@ async def jobs(settings: Settings, db: Database) -> list[Job]:
         *attempt_jobs.JOBS,
         *mode_jobs.JOBS,
         *technical_jobs.JOBS,
-    ]
         *selftest_jobs.JOBS,
         *fleet_jobs.JOBS,
+    ]
