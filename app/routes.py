@@ -12,6 +12,7 @@ from dashboards.console.users import routes as users
 from dashboards.portal import responder
 from hotline.carrier import api as carrier_api
 from hotline.incidents import api as incidents_api
+from ingest.fhir import api as fhir_api
 from ingest.push import api as push_api
 
 PAGE_ROUTERS: tuple[APIRouter, ...] = (
@@ -30,5 +31,5 @@ PAGE_ROUTERS: tuple[APIRouter, ...] = (
 API_ROUTERS: tuple[APIRouter, ...] = (account.api_router, incidents_api.router)
 # Only where the process runs in demo mode.
 DEMO_API_ROUTERS: tuple[APIRouter, ...] = (carrier_api.router,)
-# For platforms that push what devices said; each request brings its own token.
-PUSH_ROUTERS: tuple[APIRouter, ...] = (push_api.router,)
+# For platforms that push what devices said and systems that read; each request has its own token.
+PUSH_ROUTERS: tuple[APIRouter, ...] = (push_api.router, fhir_api.router)

@@ -19,6 +19,9 @@ TOKEN_BYTES = 32
 PREFIX = "sls_"
 """Begins every token, so that a scanner of repositories knows one when it sees it."""
 
+FHIR = "fhir"
+"""The codec of a token that pushes nothing: its system reads by FHIR (ingest/fhir)."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONGEST_TOKEN = 200
 
@@ -35,8 +38,9 @@ async def add(
     wrong: dict[str, str] = {}
     if not _NAME.fullmatch(name):
         wrong["name"] = "1 to 64 letters, digits, dots, dashes and underscores"
-    if codec not in ADAPTERS:
-        wrong["codec"] = f"is pushed by nobody; there are {', '.join(sorted(ADAPTERS))}"
+    if codec not in ADAPTERS and codec != FHIR:
+        known = ", ".join(sorted((*ADAPTERS, FHIR)))
+        wrong["codec"] = f"is pushed by nobody; there are {known}"
     if division and not is_prefix(division):
         wrong["division"] = "is no division code or the beginning of one"
     if wrong:

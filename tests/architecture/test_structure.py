@@ -21,9 +21,9 @@ from kernel.live import LiveHub
 PACKAGES = ("app", "dashboards", "ingest", "hotline", "care", "devices", "kernel")
 MOST_LINES = 400
 # Open on purpose: logging in, health, the responder's signed link, built files, and what platforms
-# push with a token of their own.
+# push or read (FHIR) with a token of their own.
 PUBLIC = re.compile(
-    r"^/(login|healthz|readyz|r/\{token\}.*|preferences|ui(/.*)?|ingest/http/\{codec\})$"
+    r"^/(login|healthz|readyz|r/\{token\}.*|preferences|ui(/.*)?|ingest/http/\{codec\}|fhir/.*)$"
 )
 
 

@@ -1,0 +1,1 @@
+"""Readings and devices as FHIR R4 resources, for systems of hospitals and clinics. Read only."""
