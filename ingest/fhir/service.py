@@ -111,7 +111,7 @@ async def _note_devices(
     await audit.record(
         tx,
         actor=reader.actor,
-        action="device.read",
+        action="device.viewed",
         subject_type="device",
         subject_id=device_id,
         division=reader.actor.division,

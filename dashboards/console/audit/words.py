@@ -39,7 +39,6 @@ ACTIONS: Mapping[str, str] = {
     "duty_phone.removed": N_("删除值班电话"),
     "policy.saved": N_("修改升级策略"),
     "policy.removed": N_("删除升级策略"),
-    "device.read": N_("查看设备"),
     "device.registered": N_("登记设备"),
     "device.corrected": N_("修改设备资料"),
     "device.bound": N_("绑定设备"),
