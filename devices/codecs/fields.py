@@ -40,6 +40,16 @@ def load_json(payload: bytes, *, limit: int = MAX_PAYLOAD) -> Any:
         raise CodecError("malformed_json", f"not JSON: {error}") from error
 
 
+def dump_json(value: Any) -> bytes:
+    """Write a part of a document again. malformed_json for what was read and cannot be written:
+    the reader takes 1,024 levels of nesting, the writer 254.
+    """
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise CodecError("malformed_json", "the document is nested too deeply") from error
+
+
 def as_number(value: Any, name: str) -> float:
     """A JSON number. A boolean is not one, nor is a number in quotes. Reason: bad_type."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -18,10 +18,16 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-import orjson
-
 from devices.codecs.binary import Reader
-from devices.codecs.fields import JsonObject, clean, from_iso, from_millis, from_seconds, load_json
+from devices.codecs.fields import (
+    JsonObject,
+    clean,
+    dump_json,
+    from_iso,
+    from_millis,
+    from_seconds,
+    load_json,
+)
 from devices.codecs.gatt_values import CHARACTERISTICS, UNUSED
 from devices.messages import (
     Codec,
@@ -144,12 +150,12 @@ def _several(place: _Place, reports: list[Any]) -> Decoded:
         try:
             found = _report(place, report)
         except CodecError as error:
-            rejects.append(Reject(orjson.dumps([report]), error.reason, str(error)))
+            rejects.append(Reject(dump_json([report]), error.reason, str(error)))
             continue
         messages.extend(found.messages)
         warnings.extend(found.warnings)
     if len(reports) > MAX_VALUES:
-        rest = orjson.dumps(reports[MAX_VALUES:])
+        rest = dump_json(reports[MAX_VALUES:])
         rejects.append(Reject(rest, "bad_value", f"more than {MAX_VALUES} values in one message"))
     return Decoded(tuple(messages), (), tuple(warnings[:20]), place.device, tuple(rejects))
 

@@ -53,7 +53,7 @@ def read_location(body: bytes) -> Location:
 def read_time(data: bytes) -> datetime | None:
     """YYMMDDhhmmss in BCD, China Standard Time, as UTC; None when it is no time."""
     text = data.hex()
-    if not text.isdigit():
+    if len(text) != 12 or not text.isdigit():
         return None
     return moment([int(text[place : place + 2]) for place in range(0, 12, 2)], CHINA)
 

@@ -21,6 +21,7 @@ from devices.codecs.fields import (
     as_number,
     as_text,
     clean,
+    dump_json,
     from_millis,
     load_object,
     require,
@@ -121,7 +122,7 @@ def _batch(gateway: _Envelope, elements: Any) -> Decoded:
         try:
             message, odd = _element(gateway, element)
         except CodecError as error:
-            payload = orjson.dumps({"batch": [element]})
+            payload = dump_json({"batch": [element]})
             rejects.append(Reject(payload, error.reason, f"element {index}: {error}"))
         else:
             messages.append(message)
