@@ -22,6 +22,9 @@ NOT_KEPT = Counter(
     ["transport", "codec"],
 )
 DATABASE_UP = Gauge("silverline_ingest_database_up", "1 while the database answers")
+WAITING = Gauge(
+    "silverline_ingest_writes_waiting", "Writes that the database has not taken yet", ["reason"]
+)
 BROKER_UP = Gauge("silverline_ingest_broker_up", "1 while the lane is connected", ["lane"])
 QUEUE = Gauge("silverline_ingest_queue_depth", "Frames received and not yet committed", ["lane"])
 QUEUE_BYTES = Gauge("silverline_ingest_queue_bytes", "Memory that they are taken for", ["lane"])

@@ -23,6 +23,14 @@ _NEVER_ACCEPTED = ("54",)
 _STANDBY = ("25006",)
 _LOST_RACE = ("40001", "40P01")
 _SAY_EVERY = 20
+_DISK_FULL = "53100"
+
+# Why each write that has to wait does: a word for the metrics.
+_waiting: dict[object, str] = {}
+_SENTENCES = {
+    "disk_full": "the database's disk is full: nothing can be stored, the broker keeps what comes",
+    "away": "the database does not take what comes",
+}
 
 
 def is_transient(error: BaseException) -> bool:
@@ -40,20 +48,36 @@ async def until_stored(action: Callable[P, Awaitable[T]], *args: P.args, **kwarg
 
     Raises what is not the database's absence: the caller has to find the culprit in its data.
     """
-    pause, attempt = _FIRST_PAUSE, 0
-    while True:
-        try:
-            result = await action(*args, **kwargs)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            _say_away(error, attempt)
-            attempt += 1
-            await asyncio.sleep(pause)
-            pause = min(_LONGEST_PAUSE, pause * 2)
-        else:
-            metrics.DATABASE_UP.set(1)
-            return result
+    pause, attempt, token = _FIRST_PAUSE, 0, object()
+    try:
+        while True:
+            try:
+                result = await action(*args, **kwargs)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                _say_away(error, attempt, token)
+                attempt += 1
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+            else:
+                metrics.DATABASE_UP.set(1)
+                return result
+    finally:
+        if _waiting.pop(token, None):
+            _count_waiting()
+
+
+def trouble() -> str | None:
+    """Say why something waits to be stored; None when nothing does."""
+    reasons = set(_waiting.values())
+    return next((text for word, text in _SENTENCES.items() if word in reasons), None)
+
+
+def _count_waiting() -> None:
+    reasons = list(_waiting.values())
+    for word in _SENTENCES:
+        metrics.WAITING.labels(word).set(reasons.count(word))
 
 
 async def until_kept(action: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -71,10 +95,12 @@ async def until_kept(action: Callable[P, Awaitable[T]], *args: P.args, **kwargs:
             await asyncio.sleep(_LONGEST_PAUSE)
 
 
-def _say_away(error: Exception, attempt: int) -> None:
+def _say_away(error: Exception, attempt: int, token: object) -> None:
     state = error.sqlstate if isinstance(error, psycopg.Error) else None
     if state in _LOST_RACE:
         return
+    _waiting[token] = "disk_full" if state == _DISK_FULL else "away"
+    _count_waiting()
     metrics.DATABASE_UP.set(0)
     if attempt % _SAY_EVERY == 0:
         log.warning("ingest.database_away", error=type(error).__name__, sqlstate=state)

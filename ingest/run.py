@@ -11,7 +11,7 @@ from ingest import metrics, store
 from ingest.deadletters import service as deadletters
 from ingest.downlink import CommandRelay
 from ingest.lanes import AlarmDesk, BulkWriter, Lane
-from ingest.persisting import is_transient
+from ingest.persisting import is_transient, trouble
 from ingest.pipeline import Pipeline
 from ingest.raising import Cleared, React
 from ingest.registry_cache import RegistryCache
@@ -112,7 +112,8 @@ class IngestRunner:
             await self._db.ping()
         except (*TRANSIENT_ERRORS, TimeoutError, OSError) as error:  # type: ignore[misc]
             return f"the database does not answer ({type(error).__name__})"
-        return None
+        # A database may answer and yet take nothing: its disk is full, it is a standby.
+        return trouble()
 
     async def _drain(self) -> None:
         """Let everything that was taken in be committed; what is not comes again."""
