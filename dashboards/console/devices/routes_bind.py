@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -20,11 +21,14 @@ from dashboards.console.devices.frame import (
     Now,
     done,
     form_values,
+    path_of,
+    see_other,
     show,
     too_late,
     uuid_in,
     version_in,
 )
+from dashboards.console.sealed import opened, sealed
 from dashboards.console.show import words_of
 from devices.registry import guard, service
 from devices.registry.machine import DeviceAction, possible
@@ -63,12 +67,22 @@ async def bind_form(
         return await too_late(request, ctx, now, device_id, error)
     query = request.query_params
     values = {
-        "q": query.get("q", "").strip().replace("\0", "")[:80],
+        "q": opened(ctx.cipher, actor, query.get("q", "")).strip().replace("\0", "")[:80],
         "elder_id": query.get("elder", ""),
         "room": device.room,
         "version": str(device.version),
     }
     return await _form(request, ctx, actor, now, device, values)
+
+
+@router.post(PATH + "/find")
+async def find_elder(request: Request, device_id: str, actor: Binder, ctx: Context) -> Response:
+    """Search an elder; the address of the page that answers keeps no number of a person."""
+    async with ctx.db.connection() as conn:
+        await guard.find(conn, device_id, actor)
+    text = (await form_values(request)).get("q", "")[:80]
+    query = urlencode({"q": sealed(ctx.cipher, actor, text)}) if text else ""
+    return see_other(f"{path_of(device_id)}/bind" + (f"?{query}" if query else ""))
 
 
 @router.post(PATH)

@@ -1,6 +1,7 @@
 """The list of elders, its export, and the search box of the top bar."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -12,12 +13,24 @@ from care.roster import store as roster_store
 from care.roster.model import Filters, Order, RosterRow, Sort
 from care.sheets.writing import Value
 from dashboards.console.csv_files import csv_file
-from dashboards.console.elders.frame import ROOT, Context, Now, Reader, language, see_other, show
+from dashboards.console.elders.frame import (
+    ROOT,
+    Context,
+    Now,
+    Reader,
+    form_values,
+    language,
+    see_other,
+    show,
+)
 from dashboards.console.elders.words import AGE_BANDS as AGE_WORDS
+from dashboards.console.sealed import looks_personal, opened, sealed
 from dashboards.ui.i18n import N_, Translator
 from dashboards.ui.listing import Listing
 from dashboards.ui.words import word
+from kernel.auth.model import Actor
 from kernel.divisions.codes import significant_prefix
+from kernel.web import WebContext
 
 router = APIRouter()
 
@@ -53,11 +66,35 @@ def _listing(request: Request) -> Listing:
     return Listing.from_query(ROOT, request.query_params, sorts=SORTS, filters=FILTERS)
 
 
+def _wanted(listing: Listing, ctx: WebContext, actor: Actor) -> Filters:
+    """Return the filters of a listing, what its address has sealed in plain words."""
+    text = opened(ctx.cipher, actor, listing.filters.get("q", ""))
+    return filters_of({**listing.filters, "q": text})
+
+
+def _sealed(listing: Listing, ctx: WebContext, actor: Actor, text: str) -> Listing:
+    """Return the listing of a search with nothing in its address that names a person."""
+    query = {"q": sealed(ctx.cipher, actor, text)} if text else {}
+    return replace(listing, filters={**listing.filters, "q": ""} | query)
+
+
+@router.post(f"{ROOT}/find")
+async def find(request: Request, actor: Reader, ctx: Context) -> Response:
+    """Search and filter: on to the list, whose address keeps no number of a person."""
+    values = await form_values(request)
+    listing = Listing.from_query(ROOT, values, sorts=SORTS, filters=FILTERS)
+    asked = listing.filters.get("q", "")
+    return see_other(_sealed(listing, ctx, actor, asked).url(sort=values.get("sort")))
+
+
 @router.get(ROOT)
 async def elders(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The list, filtered by the URL."""
     listing = _listing(request)
-    filters = filters_of(listing.filters)
+    if looks_personal(asked := listing.filters.get("q", "")):
+        # An old bookmark, or somebody has typed it into the address: it need not stay there.
+        return see_other(_sealed(listing, ctx, actor, asked).url())
+    filters = _wanted(listing, ctx, actor)
     async with ctx.db.transaction() as tx:
         page = await roster.search(tx, ctx.cipher, actor, filters, order_of(listing), now)
         if page.total and not page.rows:
@@ -73,6 +110,7 @@ async def elders(request: Request, actor: Reader, ctx: Context, now: Now) -> Res
         actor,
         now,
         listing=listing,
+        query=filters.query,
         rows=page.rows,
         filtered=bool(listing.filters),
         divisions=[
@@ -89,7 +127,7 @@ async def elders(request: Request, actor: Reader, ctx: Context, now: Now) -> Res
 async def export(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The whole filtered list as CSV; in the audit log."""
     listing = _listing(request)
-    filters = filters_of(listing.filters)
+    filters = _wanted(listing, ctx, actor)
     async with ctx.db.transaction() as tx:
         taken = await roster.export(tx, ctx.cipher, actor, filters, order_of(listing), now)
     tr = language(actor)
@@ -133,14 +171,14 @@ def _line(row: RosterRow, tr: Translator, now: Now) -> list[Value]:
     ]
 
 
-@router.get("/console/search")
+@router.post("/console/search")
 async def search(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The top bar: the elder's page when the words mean exactly one, else the list."""
-    query = request.query_params.get("q", "").strip()
-    listing = Listing(ROOT, sort=SORTS[0], filters={"q": query} if query else {})
+    query = (await form_values(request)).get("q", "").strip()
     if query:
         async with ctx.db.transaction() as tx:
             found = await roster.find(tx, ctx.cipher, actor, query, now, limit=2)
         if found.total == 1:
             return see_other(f"{ROOT}/{found.rows[0].id}")
+    listing = _sealed(Listing(ROOT, sort=SORTS[0]), ctx, actor, query)
     return see_other(listing.url(sort=None))

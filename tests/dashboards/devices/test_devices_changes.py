@@ -85,6 +85,21 @@ async def test_an_elder_is_found_by_initials_and_gets_the_device(
     assert (bound.elder_id, bound.room) == (elder, "卧室")
 
 
+async def test_a_number_that_is_searched_for_stays_out_of_the_address(
+    site: Site, technician: Visitor, watch: Device
+) -> None:
+    path = f"{ROOT}/W-1/bind"
+    await technician.open(path)
+    assert f'action="{path}/find"' in technician.page
+    response = await technician.submit(f"{path}/find", q="138-1234-5678")
+    address = response.headers["location"]
+    assert address.startswith(f"{path}?q=~")
+    await technician.follow(response)
+    assert "没有找到“138-1234-5678”" in technician.text
+    response = await technician.submit(f"{path}/find", q="lxy")
+    assert response.headers["location"] == f"{path}?q=lxy"
+
+
 async def test_elders_of_other_districts_are_neither_found_nor_bound(site: Site) -> None:
     near = await site.visitor("near", Role.DEVICE_TECHNICIAN, division="150104")
     async with site.db.transaction() as tx:
