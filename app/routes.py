@@ -7,6 +7,7 @@ from dashboards.console.account import login
 from dashboards.console.account import routes as account
 from dashboards.console.audit import routes as audit
 from dashboards.console.incidents import routes as incidents
+from dashboards.console.outbox import routes as outbox
 from dashboards.console.responders import routes as responders
 from dashboards.console.users import routes as users
 from dashboards.portal import responder
@@ -25,6 +26,7 @@ PAGE_ROUTERS: tuple[APIRouter, ...] = (
     deadletters.router,
     users.router,
     responders.router,
+    outbox.router,
     audit.router,
     responder.router,
 )

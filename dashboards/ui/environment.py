@@ -49,7 +49,10 @@ class UiSettings:
     tile_datum: str = ""
     demo: bool = False
     sections: frozenset[str] = frozenset(
-        {"incidents", "elders", "devices", "dead_letters", "staff", "responders", "audit"}
+        {
+            "incidents", "elders", "devices", "dead_letters", "staff", "responders", "outbox",
+            "audit",
+        }  # fmt: skip
     )
 
 

@@ -73,6 +73,8 @@ ACTIONS: Mapping[str, str] = {
     "dead_letter.discarded": N_("丢弃未解码消息"),
     "source.created": N_("添加推送来源"),
     "source.revoked": N_("吊销推送来源"),
+    "outbox.retried": N_("再试没办成的事"),
+    "outbox.discarded": N_("丢弃没办成的事"),
     "audit.exported": N_("导出审计"),
     "audit.verified": N_("核对审计"),
 }
@@ -87,6 +89,7 @@ SUBJECTS: Mapping[str, str] = {
     "device": N_("设备"),
     "dead_letter": N_("未解码消息"),
     "source": N_("推送来源"),
+    "outbox": N_("没办成的事"),
     "audit": N_("审计"),
 }
 # Where the subject's page is, for those whose id is its address.
@@ -96,6 +99,7 @@ PAGES: Mapping[str, str] = {
     "incident": "/console/incidents/",
     "device": "/console/devices/",
     "dead_letter": "/console/dead-letters/",
+    "outbox": "/console/outbox/",
 }
 REASONS: Mapping[str, str] = {
     "the head was removed": N_("链头被删除"),
