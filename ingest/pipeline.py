@@ -15,7 +15,7 @@ mark of its own (the alarm's row, the message's row), so that a frame that is de
 completes whichever of them was missing. It is acknowledged after both.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
@@ -23,21 +23,19 @@ from psycopg.errors import UniqueViolation
 
 from devices.alarms import AlarmKind, ClearedCondition
 from devices.commands import service as commands
-from devices.messages import CommandAck, Flag, Message
+from devices.messages import Flag, Message
 from devices.registry.model import Address, DeviceContext
-from ingest import metrics, presence, steps, store
+from ingest import metrics, presence, said, steps, store
 from ingest.deadletters import store as deadletters
 from ingest.detection import service as detection
 from ingest.detection import store as detection_store
 from ingest.detection.model import NO_WATCH, ElderWatch, Raise
 from ingest.detection.movement import MovementTracker
 from ingest.detection.service import Case, Finding
-from ingest.detection.store import Movement
 from ingest.raising import Cleared, Occasion, Raiser, React
 from ingest.registry_cache import RegistryCache
 from ingest.store import MessageKey, Touch
 from ingest.telemetry.latest import LatestBuffer
-from ingest.telemetry.model import ReadingColumns, ReadingRow
 from ingest.telemetry.store import append_columns, append_readings, enter
 from ingest.turns import Turn
 from ingest.vitals import service as vitals
@@ -122,7 +120,7 @@ class Pipeline:
 
     async def _resolve(self, works: Sequence[Work]) -> None:
         """Addresses → devices; every message becomes a part, or a dead letter of its frame."""
-        wanted = {address for work in works for address in _addresses(work)}
+        wanted = {address for work in works for address in said.addresses(work)}
         devices = await self._registry.devices(wanted)
         elders = {device.elder_id for device in devices.values() if device.elder_id is not None}
         watches = await self._registry.watches(elders)
@@ -214,17 +212,21 @@ class Pipeline:
             readings = vitals.readings(taken)
             await append_columns(tx, readings, late_before)
             await turn.comes()
-            await commands.settle(tx, _acks(news), now)
-            await detection_store.note_movements(tx, [*_movements(news), *vitals.movements(taken)])
+            await commands.settle(tx, said.acks(news), now)
+            await detection_store.note_movements(
+                tx, [*said.movements(news), *vitals.movements(taken)]
+            )
             judged = await self._with_lifted(tx, news, taken)
             # From here on rows are locked that the express lane may want: it must be short.
-            for finding in await detection.detect(tx, [_case(part) for part in judged], now):
+            for finding in await detection.detect(tx, [said.case(part) for part in judged], now):
                 part = judged[finding.order]
                 await self._act(tx, finding, part, now)
             await deadletters.keep(tx, [letter for work in frames for letter in work.letters])
             heard = vitals.heard(taken, now)
             await self._touch(tx, judged, heard, now)
-        self._stored(rows, readings, heard, now)
+        self.latest.note(rows)
+        self.latest.note_columns(readings)
+        self._note_heard(heard, judged)
         stored = len(news) + len(taken)
         _count(frames, len(parts) + sum(each.weight for each in columns), stored)
         metrics.READINGS.inc(len(rows) + len(readings))
@@ -232,10 +234,15 @@ class Pipeline:
 
     async def _with_lifted(self, tx: Tx, news: Sequence[Part], taken: Fresh) -> Sequence[Part]:
         """The messages that the rules see, in the order in which they came."""
-        # Whoever has gone in between must not be taken to be there because of what it said before.
-        gone = [part.device.no for part in news if _has_gone(part)]
-        lifted = [self._lift(*each) for each in await vitals.to_judge(tx, taken, gone)]
-        return sorted([*news, *lifted], key=_place) if lifted else news
+        others = [
+            subject
+            for part in news
+            if said.concerns_vitals(part)
+            for subject in said.subjects(part)
+        ]
+        wanted = await vitals.to_judge(tx, taken, others)
+        lifted = [self._lift(*each) for each in wanted]
+        return sorted([*news, *lifted], key=said.place) if lifted else news
 
     def _lift(self, columns: Columns, index: int) -> Part:
         """Take a message out of its column, through the steps."""
@@ -255,19 +262,15 @@ class Pipeline:
         part.movement = columns.moved.get(index, "")
         return part
 
-    def _stored(
-        self,
-        rows: Sequence[ReadingRow],
-        readings: ReadingColumns,
-        heard: Sequence[Speaker],
-        now: datetime,
-    ) -> None:
-        """What is known after the commit, and not before."""
-        self.latest.note(rows)
-        self.latest.note_columns(readings)
-        moment = micros(now)
-        for speaker in heard:
-            speaker.touched = moment
+    def _note_heard(self, heard: Sequence[tuple[Speaker, datetime]], parts: Sequence[Part]) -> None:
+        """Remember after the commit what of the devices' presence has been written."""
+        for speaker, at in heard:
+            speaker.touched = micros(at)
+        for part in parts:
+            gone = self._registry.speakers.get(part.message.device)
+            if gone is not None and said.has_gone(part):
+                # Its next word is to be written at once.
+                gone.touched = 0
 
     async def _fresh(self, tx: Tx, parts: Sequence[Part]) -> set[int]:
         """Which parts were never stored before, by `id`; the first of several copies counts."""
@@ -305,32 +308,21 @@ class Pipeline:
         await self._raiser.raise_alarm(tx, event, occasion, by_device=finding.by_device, now=now)
 
     async def _touch(
-        self, tx: Tx, parts: Sequence[Part], heard: Sequence[Speaker], now: datetime
+        self,
+        tx: Tx,
+        parts: Sequence[Part],
+        heard: Sequence[tuple[Speaker, datetime]],
+        now: datetime,
     ) -> None:
         """What the batch says of the devices; a device that speaks is no longer offline."""
         touches = presence.touches(parts, now)
-        for speaker in heard:
-            touches.setdefault(speaker.no, Touch(speaker.no, seen_at=now, online=True))
-        for part in parts:
-            gone = self._registry.speakers.get(part.message.device)
-            if gone is not None and _has_gone(part):
-                # Its next word is written at once.
-                gone.touched = 0
+        for speaker, at in heard:
+            touches.setdefault(speaker.no, Touch(speaker.no, seen_at=at, online=True))
         await store.touch_devices(tx, touches.values())
         alive = [no for no, touch in touches.items() if touch.seen_at is not None]
         for device in await detection_store.take_offline(tx, alive):
             condition = ClearedCondition(AlarmKind.DEVICE_OFFLINE, device.no, device.elder_id, now)
             await self._raiser.clear(tx, condition, now)
-
-
-def _addresses(work: Work) -> Iterator[Address]:
-    codec = work.delivery.codec
-    if codec is None or work.decoded is None:
-        return
-    for message in work.decoded.messages:
-        yield Address(codec.name, message.device)
-        if message.via:
-            yield Address(codec.name, message.via)
 
 
 def _part(
@@ -352,33 +344,6 @@ def _part(
         retained=frame.retained,
         bridged=bool(frame.topic) and not frame.topic.startswith("silverline/"),
     )
-
-
-def _place(part: Part) -> tuple[int, int, int]:
-    return part.place
-
-
-def _case(part: Part) -> Case:
-    return Case(part.device, part.watch, part.observation, part.signals, bool(part.movement))
-
-
-def _has_gone(part: Part) -> bool:
-    status = part.message.status
-    return status is not None and status.online is False
-
-
-def _acks(parts: Iterable[Part]) -> Iterator[tuple[int, CommandAck]]:
-    for part in parts:
-        if part.message.ack is not None:
-            yield part.device.no, part.message.ack
-
-
-def _movements(parts: Iterable[Part]) -> list[Movement]:
-    return [
-        Movement(part.device.elder_id, part.at, part.device.no, part.movement)
-        for part in parts
-        if part.movement and part.device.elder_id is not None
-    ]
 
 
 def _count(works: Sequence[Work], messages: int, stored: int) -> None:

@@ -26,6 +26,11 @@ def micros(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
+def moment(at: int) -> datetime:
+    """The reverse of `micros`."""
+    return _EPOCH + timedelta(microseconds=at)
+
+
 @dataclass(slots=True, eq=False)
 class Speaker:
     """A device that speaks our protocol, as it is needed for each of its messages.
@@ -137,6 +142,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.speakers)
+
+    def arrivals(self) -> Ints:
+        """When each message came (microseconds since 1970)."""
+        received = [micros(part.sheaf.received_at) for part in self.parts]
+        weights = [part.weight for part in self.parts]
+        return np.repeat(np.array(received, dtype=np.int64), np.array(weights, dtype=np.int64))
 
     def places(self, wanted: Sequence[int]) -> Iterator[tuple[Columns, int]]:
         """Where messages of the batch, in ascending order, are in its parts."""

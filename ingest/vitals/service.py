@@ -9,14 +9,16 @@ import numpy.typing as npt
 
 from ingest import metrics
 from ingest.detection.store import Movement
+from ingest.presence import LIVE
 from ingest.telemetry.model import ReadingColumns
 from ingest.vitals import store
-from ingest.vitals.model import Batch, Columns, Ints, Mask, Speaker, micros
+from ingest.vitals.model import Batch, Columns, Ints, Mask, Speaker, micros, moment
 from kernel.db import Tx
 
 TOUCH_EVERY = timedelta(seconds=20)
 """So often is it written that a device was heard. Sweeps ask for minutes of silence; a device that
 was taken to be gone was not heard for minutes, so that its first word is always written."""
+_TOUCH_EVERY = TOUCH_EVERY // timedelta(microseconds=1)
 
 
 @dataclass(slots=True, eq=False)
@@ -97,26 +99,26 @@ def _readings(fresh: Fresh) -> ReadingColumns:
     )
 
 
-async def to_judge(tx: Tx, fresh: Fresh, devices: Iterable[int]) -> list[tuple[Columns, int]]:
+async def to_judge(tx: Tx, fresh: Fresh, others: Iterable[str]) -> list[tuple[Columns, int]]:
     """Which messages the rules must see, in the order of their arrival.
 
-    Those near a limit, those of whom a condition is open, and all of `devices`. For any other
-    message every rule finds what was already so: normal.
+    Those near a limit; and every one of whom a condition is open or may be opened by this very
+    batch: by a message near a limit, or by what `others` (subjects) said outside of the columns.
+    For any other message each rule finds what was already so: normal.
     """
+    batch = fresh.batch
     speakers = fresh.speakers()
     subjects = [subject for speaker in speakers for subject in speaker.subjects]
     held = await store.open_subjects(tx, subjects)
-    numbers = set(devices)
-    numbers.update(each.no for each in speakers if not held.isdisjoint(each.subjects))
-    batch = fresh.batch
-    wanted: set[int] = set()
-    if numbers:
-        of_them = np.isin(batch.device_no[fresh.order], list(numbers))
-        wanted.update(fresh.order[of_them].tolist())
-    near = _all_places(batch, [part.near for part in batch.parts])
-    if near:
-        wanted.update(np.intersect1d(near, fresh.order).tolist())
-    return list(batch.places(sorted(wanted)))
+    held.update(others)
+    near = np.intersect1d(_all_places(batch, [part.near for part in batch.parts]), fresh.order)
+    for index in near.tolist():
+        held.update(batch.speakers[index].subjects)
+    if not held:
+        return []
+    numbers = [each.no for each in speakers if not held.isdisjoint(each.subjects)]
+    wanted = fresh.order[np.isin(batch.device_no[fresh.order], numbers)]
+    return list(batch.places(sorted(wanted.tolist())))
 
 
 def movements(fresh: Fresh) -> list[Movement]:
@@ -129,14 +131,8 @@ def movements(fresh: Fresh) -> list[Movement]:
     for part, index in batch.places(np.intersect1d(moved, fresh.order).tolist()):
         device, at = part.speakers[index].device, int(part.time[index])
         if device.elder_id is not None:
-            moment = _moment(part, at)
-            found.append(Movement(device.elder_id, moment, device.no, part.moved[index]))
+            found.append(Movement(device.elder_id, moment(at), device.no, part.moved[index]))
     return found
-
-
-def _moment(part: Columns, at: int) -> datetime:
-    received = part.sheaf.received_at
-    return received + timedelta(microseconds=at - micros(received))
 
 
 def _all_places(batch: Batch, places: Sequence[Sequence[int]]) -> list[int]:
@@ -148,10 +144,21 @@ def _all_places(batch: Batch, places: Sequence[Sequence[int]]) -> list[int]:
     return found
 
 
-def heard(fresh: Fresh, now: datetime) -> list[Speaker]:
-    """Devices, and the gateways that they spoke through, of whom it is time to write it down."""
-    before = micros(now) - TOUCH_EVERY // timedelta(microseconds=1)
-    found = {each.no: each for each in fresh.speakers() if each.touched < before}
-    for part in fresh.batch.parts:
-        found.update({each.no: each for each in part.gateways if each.touched < before})
-    return list(found.values())
+def heard(fresh: Fresh, now: datetime) -> list[tuple[Speaker, datetime]]:
+    """Devices and gateways of whom it is time to write down when they were heard, and when.
+
+    What was received too long ago (the database was away) says nothing of how the device is now.
+    """
+    batch = fresh.batch
+    found: dict[int, tuple[Speaker, datetime]] = {}
+    if len(fresh):
+        last = np.maximum.reduceat(batch.arrivals()[fresh.order], fresh.firsts).tolist()
+        for speaker, at in zip(fresh.speakers(), last, strict=True):
+            if at - speaker.touched >= _TOUCH_EVERY:
+                found[speaker.no] = speaker, moment(at)
+    for part in batch.parts:
+        at = micros(part.sheaf.received_at)
+        for speaker in part.gateways:
+            if at - speaker.touched >= _TOUCH_EVERY:
+                found[speaker.no] = speaker, part.sheaf.received_at
+    return [(speaker, at) for speaker, at in found.values() if now - at < LIVE]

@@ -7,7 +7,7 @@ import numpy as np
 
 from ingest import metrics, store
 from ingest.copying import binary_copy, timestamps, uuids
-from ingest.vitals.model import Batch, Ints, micros
+from ingest.vitals.model import Batch, Ints
 from kernel.db import Tx, fetch_tuples
 
 
@@ -22,7 +22,7 @@ async def copy_marks(tx: Tx, batch: Batch, order: Ints) -> None:
             [
                 (">i8", batch.device_no[order]),
                 uuids(batch.high[order], batch.low[order]),
-                timestamps(_arrivals(batch)[order]),
+                timestamps(batch.arrivals()[order]),
             ]
         )
     async with (
@@ -49,13 +49,6 @@ async def insert_marks(tx: Tx, batch: Batch, order: Ints) -> Ints:
     stored = await store.insert_identities(tx, marks)
     fresh = [index for key, index in zip(keys, wanted, strict=True) if key in stored]
     return np.array(fresh, dtype=np.int64)
-
-
-def _arrivals(batch: Batch) -> Ints:
-    received = [micros(part.sheaf.received_at) for part in batch.parts]
-    return np.repeat(
-        np.array(received, dtype=np.int64), np.array([part.weight for part in batch.parts])
-    )
 
 
 async def open_subjects(tx: Tx, subjects: Sequence[str]) -> set[str]:

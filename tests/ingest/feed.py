@@ -7,7 +7,8 @@ from devices.codecs import CODECS, codec_for_topic
 from devices.messages import Frame
 from ingest.identity import Arrival
 from ingest.pipeline import Pipeline
-from ingest.work import Delivery, Work
+from ingest.vitals.model import Columns
+from ingest.work import Delivery, Sheaf, Work
 from tests.ingest.home import body
 
 
@@ -17,6 +18,7 @@ class Feed:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.settled: list[Work] = []
+        self.sheaves: list[Sheaf] = []
         self._packet_id = 0
 
     def mqtt(
@@ -52,6 +54,30 @@ class Feed:
             if work.urgent:
                 await self.pipeline.store_alarms(work, now)
                 work.committed()
+        stored = await self.pipeline.store(works, now)
+        for work in works:
+            work.committed()
+        return stored
+
+    def sheaf(self, received_at: datetime, *frames: tuple[str, bytes]) -> Sheaf:
+        """Frames of vitals, (sender, payload), as if they had been read together."""
+        return Sheaf(
+            [f"silverline/v1/{sender}/vitals".encode() for sender, _ in frames],
+            [payload for _, payload in frames],
+            [0] * len(frames),
+            [0] * len(frames),
+            received_at,
+            self.sheaves.append,
+        )
+
+    async def together(self, sheaf: Sheaf, *deliveries: Delivery) -> int:
+        """Take a sheaf, and what came after it, through the pipeline as one batch."""
+        now = sheaf.received_at
+        columns, odd = await self.pipeline.take(sheaf)
+        singles = [sheaf.delivery(index) for index in odd]
+        works: list[Work | Columns] = list(await self.pipeline.prepare([*singles, *deliveries]))
+        if columns is not None:
+            works.append(columns)
         stored = await self.pipeline.store(works, now)
         for work in works:
             work.committed()
