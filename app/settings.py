@@ -104,6 +104,8 @@ class WebSection(_Section):
     tile_url: str = ""
     tile_gcj02: bool = False
     tile_attribution: str = ""
+    map_app: Literal["none", "geo", "amap", "baidu"] = "geo"
+    """The map that the link on a responder's phone opens; `geo` is what the phone itself has."""
 
 
 class StorageSection(_Section):

@@ -44,8 +44,7 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
         public_url=web.public_url.rstrip("/"),
         secure_cookies=web.secure_cookies,
         demo=settings.demo,
-        tile_url=web.tile_url,
-        tile_gcj02=web.tile_gcj02,
+        map_app=web.map_app,
         trusted_proxies=frozenset(web.trusted_proxies),
     )
     ui = UiSettings(

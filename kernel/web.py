@@ -15,9 +15,9 @@ from kernel.live import LiveHub
 class WebContext:
     """The parts of a web process.
 
-    `public_url` is where browsers and phones reach us (no trailing slash); `tile_url` is a Leaflet
-    template for map tiles or "" for none; `trusted_proxies` are addresses whose X-Forwarded-For
-    counts; `demo` opens the gallery and the demonstration's buttons.
+    `public_url` is where browsers and phones reach us (no trailing slash); `map_app` is the map
+    that links for responders open (dashboards/portal/maps.py); `trusted_proxies` are addresses
+    whose X-Forwarded-For counts; `demo` opens the gallery and the demonstration's buttons.
     """
 
     db: Database
@@ -26,8 +26,7 @@ class WebContext:
     public_url: str
     secure_cookies: bool
     demo: bool = False
-    tile_url: str = ""
-    tile_gcj02: bool = False
+    map_app: str = "geo"
     trusted_proxies: frozenset[str] = frozenset()
 
 

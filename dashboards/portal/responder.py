@@ -6,6 +6,7 @@ is in no index. Everything works with forms alone; the small script only makes i
 somebody is on the way or there, not before accepting and not afterwards.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -17,8 +18,10 @@ from starlette.datastructures import UploadFile
 
 from care.elders.model import ElderCard
 from care.elders.summary import elder_card
+from dashboards.portal.maps import MapApp, map_link
 from dashboards.ui.environment import Pages
-from dashboards.ui.i18n import N_
+from dashboards.ui.i18n import N_, translator
+from dashboards.ui.view import view_of
 from hotline.dispatch import machine, service
 from hotline.dispatch.images import MAX_BYTES
 from hotline.dispatch.model import Dispatch, DispatchAction, DispatchStatus
@@ -36,6 +39,7 @@ router = APIRouter(prefix="/r", dependencies=[Depends(public)], tags=["responder
 Context = Annotated[WebContext, Depends(get_context)]
 Now = Annotated[datetime, Depends(get_now)]
 
+GOAL = N_("目的地")
 # The multipart frame around a photo: boundaries, names, a few fields.
 _FRAME_BYTES = 64 * 1024
 ACTION_LABELS = {
@@ -77,7 +81,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to go: degrees in WGS-84, an address for the phone's map, whether it is the home."""
+    """Where to go: degrees in WGS-84, a link to a map ("" for none), whether it is the home."""
 
     lat: float
     lon: float
@@ -100,20 +104,18 @@ def steps(status: DispatchStatus) -> list[Step]:
     return found
 
 
-def place_of(incident: Incident, card: ElderCard | None, user_agent: str) -> Place | None:
-    """Return the alarm's own position, else the home; as a geo: address (RFC 5870), which iOS
-    does not know.
-    """
+def place_of(
+    incident: Incident, card: ElderCard | None, link: Callable[[float, float], str]
+) -> Place | None:
+    """Return the alarm's own position, else the home; `link` makes the address of its map."""
     lat, lon, home = incident.lat, incident.lon, False
     if lat is None or lon is None:
         lat, lon, home = (card.lat, card.lon, True) if card else (None, None, True)
     if lat is None or lon is None:
         return None
-    at = f"{lat:.6f},{lon:.6f}"
-    apple = "iPhone" in user_agent or "iPad" in user_agent
-    href = f"maps://?daddr={at}" if apple else f"geo:{at}?q={at}"
     moment = None if home else incident.position_at
-    return Place(lat, lon, href, home, moment, None if home else incident.position_accuracy_m)
+    accuracy = None if home else incident.position_accuracy_m
+    return Place(lat, lon, link(lat, lon), home, moment, accuracy)
 
 
 @router.get("/{token}")
@@ -126,7 +128,11 @@ async def page(token: str, request: Request, ctx: Context, now: Now, m: str = ""
     except service.LinkDead as dead:
         return _dead(request, dead, now)
     shown = dispatch.status in _ON_DUTY
-    place = place_of(incident, card, request.headers.get("user-agent", ""))
+    agent = request.headers.get("user-agent", "")
+    name = translator(view_of(request, now=now, actor=None).locale).gettext(GOAL)
+    place = place_of(
+        incident, card, lambda lat, lon: map_link(MapApp(ctx.map_app), lat, lon, name, agent)
+    )
     return _render(
         request,
         "portal/responder.html",
