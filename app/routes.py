@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from dashboards.console import deadletters, devices, elders, live
+from dashboards.console import deadletters, devices, elders, fleet, live
 from dashboards.console.account import login
 from dashboards.console.account import routes as account
 from dashboards.console.audit import routes as audit
@@ -24,6 +24,7 @@ PAGE_ROUTERS: tuple[APIRouter, ...] = (
     elders.router,
     devices.router,
     deadletters.router,
+    fleet.router,
     users.router,
     responders.router,
     outbox.router,

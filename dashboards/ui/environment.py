@@ -50,7 +50,14 @@ class UiSettings:
     demo: bool = False
     sections: frozenset[str] = frozenset(
         {
-            "incidents", "elders", "devices", "dead_letters", "staff", "responders", "outbox",
+            "incidents",
+            "elders",
+            "devices",
+            "dead_letters",
+            "fleet",
+            "staff",
+            "responders",
+            "outbox",
             "audit",
         }  # fmt: skip
     )

@@ -25,4 +25,5 @@ startClaim();
 startAlarmFeed();
 eachNew("[data-chart]", (element) => void import("../islands/chart").then((module) => module.mountChart(element)));
 eachNew("[data-map]", (element) => void import("../islands/map").then((module) => module.mountMap(element)));
+eachNew("[data-fleet-map]", (element) => void import("../islands/fleet-map").then((module) => module.mountFleetMap(element)));
 document.documentElement.dataset["ready"] = "true";

@@ -61,7 +61,7 @@ function describe(marker: Marker, home: Marker): string {
 }
 
 /** A metric grid of thin lines through the home, redrawn after each move. */
-class MetricGrid extends L.LayerGroup {
+export class MetricGrid extends L.LayerGroup {
   constructor(private home: Place) {
     super();
   }

@@ -1,0 +1,11 @@
+"""The fleet for technicians: overview, list, technical alarms, self-tests, modes (设备总览)."""
+
+from fastapi import APIRouter
+
+from dashboards.console.fleet import routes_alarms, routes_list, routes_overview, routes_tests
+
+router = APIRouter()
+for part in (routes_overview, routes_list, routes_alarms, routes_tests):
+    router.include_router(part.router)
+
+__all__ = ["router"]
