@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from app.cli_ca import ca_app
 from kernel.clock import utcnow
 from kernel.errors import DomainError
 
@@ -35,6 +36,7 @@ app.add_typer(duty_phone_app, name="duty-phone")
 app.add_typer(user_app, name="user")
 app.add_typer(source_app, name="source")
 app.add_typer(audit_app, name="audit")
+app.add_typer(ca_app, name="ca")
 storage_app = typer.Typer(help="How readings are stored.", no_args_is_help=True)
 app.add_typer(storage_app, name="storage")
 out = Console()

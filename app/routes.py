@@ -11,6 +11,7 @@ from dashboards.console.outbox import routes as outbox
 from dashboards.console.responders import routes as responders
 from dashboards.console.users import routes as users
 from dashboards.portal import responder
+from devices.certificates import api as certificates_api
 from hotline.carrier import api as carrier_api
 from hotline.incidents import api as incidents_api
 from ingest.fhir import api as fhir_api
@@ -31,7 +32,11 @@ PAGE_ROUTERS: tuple[APIRouter, ...] = (
     audit.router,
     responder.router,
 )
-API_ROUTERS: tuple[APIRouter, ...] = (account.api_router, incidents_api.router)
+API_ROUTERS: tuple[APIRouter, ...] = (
+    account.api_router,
+    incidents_api.router,
+    certificates_api.router,
+)
 # Only where the process runs in demo mode.
 DEMO_API_ROUTERS: tuple[APIRouter, ...] = (carrier_api.router,)
 # For platforms that push what devices said and systems that read; each request has its own token.

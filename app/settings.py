@@ -68,6 +68,21 @@ class MqttSection(_Section):
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+class MqttsSection(_Section):
+    """The embedded broker's listener over TLS; port 0 is off.
+
+    Without files it uses those of `silverline ca` in the data folder.
+    """
+
+    port: Port = 0
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    client_ca_file: Path | None = None
+    """Authorities of another house whose client certificates count (PEM); ours otherwise."""
+    client_crl_file: Path | None = None
+    client_certificates: Literal["off", "optional", "required"] = "optional"
+
+
 class WatchSection(_Section):
     """The TCP listeners for watches and locators that do not speak MQTT."""
 
@@ -138,6 +153,7 @@ class Settings(BaseSettings):
 
     database: DatabaseSection = DatabaseSection()
     mqtt: MqttSection = MqttSection()
+    mqtts: MqttsSection = MqttsSection()
     watch: WatchSection = WatchSection()
     scaip: ScaipSection = ScaipSection()
     web: WebSection = WebSection()
@@ -145,6 +161,8 @@ class Settings(BaseSettings):
     storage: StorageSection = StorageSection()
     master_key: SecretStr = SecretStr("")
     """Base64 of 32 bytes, or several for rotation: `1:BASE64,2:BASE64` (the highest encrypts)."""
+    ca_passphrase: SecretStr = SecretStr("")
+    """Opens the key of `silverline ca`; without it a secret of the master key's does."""
     duty_phone: str = ""
     """Called when nobody takes a critical incident."""
     carrier: Literal["simulated"] = "simulated"

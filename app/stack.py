@@ -34,6 +34,7 @@ PROCESSES = ("broker", "ingest", "worker", "scheduler", "web")
 # to call, what to log. Database, broker and keys are the stack's own.
 _INHERITED = (
     "SILVERLINE_WEB__", "SILVERLINE_WATCH__PORTS", "SILVERLINE_SCAIP__",
+    "SILVERLINE_MQTTS__", "SILVERLINE_CA_PASSPHRASE",
     "SILVERLINE_DUTY_PHONE", "SILVERLINE_LOG_",
 )  # fmt: skip
 

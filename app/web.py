@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from app import authority
 from app.health import health_routes
 from app.limits import BodyLimit
 from app.processes import database_ready
@@ -21,6 +22,7 @@ from dashboards.ui.environment import Pages, UiSettings
 from dashboards.ui.gallery import gallery_routes
 from dashboards.ui.i18n import translator
 from dashboards.ui.view import view_of
+from devices.certificates.desk import AuthorityDesk
 from kernel.auth.web import public, wants_page, way_out
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS, Database
@@ -57,6 +59,9 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
     )
     app.state.pages = Pages(ui, Assets())
     app.state.push = push_gate(db)
+    app.state.authority = AuthorityDesk(
+        authority.folder(settings), lambda: authority.passphrase(settings)
+    )
     app.mount("/assets", AssetFiles())
     for route in health_routes(database_ready(db)):
         # Metrics are for the health port alone: they say how much is going on here.

@@ -6,24 +6,30 @@ uses Mosquitto with persistent storage.
 
 import asyncio
 import hmac
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import amqtt.broker
 import structlog
-from amqtt.broker import Broker
 from amqtt.contexts import Action, BaseContext, BrokerConfig
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from app.embedded.delivery import AWAY, KeepingBroker, KeepingHandler, session_name
+from app.embedded.tls import TlsContext, TlsListener
+from devices.certificates import service as certificates
 from devices.credentials import service as credentials
 from devices.credentials.model import Grant
-from kernel.db import TRANSIENT_ERRORS, Database
+from kernel.clock import utcnow
+from kernel.db import TRANSIENT_ERRORS, Database, Tx
 
 log = structlog.get_logger(__name__)
+# Within this time a connection that was let in before a revocation has taken its place.
+SETTLED_SECONDS = 5.0
+REFRESH_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class BrokerSettings:
     service_user: str
     service_password: str = field(repr=False)
     subscribers: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
+    tls: TlsListener | None = None
 
 
 class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
@@ -50,6 +57,7 @@ class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
         database_url: str = ""
         service_user: str = ""
         service_password: str = ""
+        adopt_certificates: bool = False
 
     def __init__(self, context: BaseContext) -> None:
         super().__init__(context)
@@ -72,14 +80,22 @@ class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
         return session.username == self.config.service_user
 
     async def authenticate(self, *, session: Session) -> bool | None:
-        """Check user name and password: our ingest by the settings, a device by the registry."""
+        """Check who it is: our ingest by the settings, a device by the registry.
+
+        A device shows a client certificate (TLS has checked its chain) or a user name and password.
+        With a certificate the user name may be left out; another device's is refused.
+        """
         username, password = session.username or "", session.password or ""
         if self._is_service(session):
             return hmac.compare_digest(password.encode(), self.config.service_password.encode())
+        shown = session.ssl_object.getpeercert(binary_form=True) if session.ssl_object else None
         try:
             db = await self._database()
             async with db.connection() as conn:
-                grant = await credentials.authenticate(conn, username, password)
+                if shown is None:
+                    grant = await credentials.authenticate(conn, username, password)
+                else:
+                    grant = await self._by_certificate(conn, shown, username)
         except TRANSIENT_ERRORS as error:
             # Nobody new is let in while the registry cannot be asked; devices try again.
             log.warning("broker.registry_away", error=type(error).__name__)
@@ -88,8 +104,14 @@ class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
         if grant is None:
             log.info("broker.refused", username=username[:64])
             return False
-        self._grants[username] = grant
+        session.username = grant.device_id
+        self._grants[grant.device_id] = grant
         return True
+
+    async def _by_certificate(self, conn: Tx, shown: bytes, username: str) -> Grant | None:
+        adopt = self.config.adopt_certificates
+        grant = await certificates.recognise(conn, shown, utcnow(), adopt=adopt)
+        return grant if grant is not None and username in ("", grant.device_id) else None
 
     async def topic_filtering(
         self,
@@ -111,31 +133,49 @@ class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
         return grant.may_subscribe(topic)
 
 
+class DoorBroker(KeepingBroker):
+    """Asks the door once, before there is a session, and takes its TLS from us."""
+
+    tls: TlsContext | None = None
+
+    def _create_ssl_context(self, listener: object) -> ssl.SSLContext:
+        del listener
+        if self.tls is None:
+            raise RuntimeError("a listener wants TLS, and there is no context for it")
+        return self.tls.context
+
+    async def _authenticate(self, session: Session, listener: object) -> bool:
+        # `KeepingHandler` has asked. A session that is taken up again would be judged by the
+        # certificate of the connection before.
+        del session, listener
+        return True
+
+
 class EmbeddedBroker:
     """The broker of `silverline up`: one asyncio server, on loopback unless told otherwise."""
 
     def __init__(self, settings: BrokerSettings, database_url: str) -> None:
         self._settings = settings
         self._database_url = database_url
-        self._broker: Broker | None = None
-        self._revocations: asyncio.Task[None] | None = None
+        self._broker: DoorBroker | None = None
+        self._watches: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Listen. Raises OSError when the port is taken."""
+        """Listen. Raises OSError when a port is taken or a file of TLS is missing, ssl.SSLError."""
         amqtt.broker.BrokerProtocolHandler = KeepingHandler
+        tls = self._settings.tls
+        context = TlsContext(tls) if tls else None
+        listeners = {"default": _listener(self._settings.host, self._settings.port)}
+        if tls is not None:
+            listeners["tls"] = _listener(tls.host, tls.port) | {"ssl": True}
         config: dict[str, Any] = {
-            "listeners": {
-                "default": {
-                    "type": "tcp",
-                    "bind": f"{self._settings.host}:{self._settings.port}",
-                    "max_connections": 5000,
-                }
-            },
+            "listeners": listeners,
             "plugins": {
                 "app.embedded.broker.RegistryDoor": {
                     "database_url": self._database_url,
                     "service_user": self._settings.service_user,
                     "service_password": self._settings.service_password,
+                    "adopt_certificates": tls is not None and tls.adopt,
                 }
             },
         }
@@ -144,16 +184,25 @@ class EmbeddedBroker:
             session_name(user, client_id): filters
             for client_id, filters in self._settings.subscribers.items()
         }
-        self._broker = KeepingBroker(BrokerConfig.from_dict(config), expected, user)
+        self._broker = DoorBroker(BrokerConfig.from_dict(config), expected, user)
+        self._broker.tls = context
         await self._broker.start()
-        self._revocations = asyncio.create_task(self._drop_revoked(), name="broker-revocations")
+        self._watch(self._drop_revoked(), "broker-revocations")
+        if context is not None:
+            self._watch(self._keep_fresh(), "broker-tls")
+
+    def _watch(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._watches.append(task)
+        task.add_done_callback(self._watches.remove)
 
     async def stop(self) -> None:
         """Stop listening, hand over to ingest what devices have sent, close every connection."""
-        while self._revocations is not None and not self._revocations.done():
+        while watches := list(self._watches):
             # Before Python 3.12 a wait_for whose wish has just come true swallows the cancellation.
-            self._revocations.cancel()
-            await asyncio.wait([self._revocations], timeout=0.1)
+            for watch in watches:
+                watch.cancel()
+            await asyncio.wait(watches, timeout=0.1)
         if self._broker:
             await self._broker.shutdown()
 
@@ -166,17 +215,46 @@ class EmbeddedBroker:
                     async with db.dedicated() as conn:
                         await conn.execute("LISTEN credential")
                         async for notice in conn.notifies():
-                            await self._drop(notice.payload)
+                            now = asyncio.get_running_loop().time()
+                            await self._drop(notice.payload, now)
+                            self._watch(self._drop_late(notice.payload, now), "broker-late-drop")
                 except TRANSIENT_ERRORS as error:
                     log.warning("broker.revocations_lost", error=type(error).__name__)
                     await asyncio.sleep(1.0)
         finally:
             await db.close()
 
-    async def _drop(self, device_id: str) -> None:
+    async def _drop_late(self, device_id: str, revoked_at: float) -> None:
+        """Drop who was let in just before and had no place yet when it was revoked."""
+        await asyncio.sleep(SETTLED_SECONDS)
+        await self._drop(device_id, revoked_at)
+
+    async def _drop(self, device_id: str, revoked_at: float) -> None:
         if self._broker is None:
             return
         for session, handler in list(self._broker._sessions.values()):
-            if session.username == device_id:
+            asked_at = getattr(handler, "asked_at", 0.0)
+            connected = session.transitions.state == "connected"
+            if session.username == device_id and connected and asked_at <= revoked_at:
                 log.info("broker.dropped", device=device_id)
                 await handler.handle_connection_closed()
+
+    def refresh_tls(self) -> bool:
+        """Read the files of TLS again that have changed; True when one had."""
+        changed = bool(self._broker and self._broker.tls and self._broker.tls.refresh())
+        if changed:
+            log.info("broker.tls_refreshed")
+        return changed
+
+    async def _keep_fresh(self) -> None:
+        """Read certificates and the list of revoked ones again when they change."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                self.refresh_tls()
+            except (OSError, ssl.SSLError) as error:
+                log.error("broker.tls_not_refreshed", error=str(error))
+
+
+def _listener(host: str, port: int) -> dict[str, Any]:
+    return {"type": "tcp", "bind": f"{host}:{port}", "max_connections": 5000}

@@ -40,6 +40,8 @@ class KeepingHandler(BrokerProtocolHandler):
         self._window = asyncio.Semaphore(WINDOW)
         self._redelivery: asyncio.Task[None] | None = None
         self._in_turn = asyncio.Lock()
+        # When the door was asked, by the loop's clock: what was revoked later was not known then.
+        self.asked_at = 0.0
         self.pass_on: Callable[[IncomingApplicationMessage], Awaitable[bool]] | None = None
 
     @classmethod
@@ -51,6 +53,7 @@ class KeepingHandler(BrokerProtocolHandler):
         amqtt asks later: whoever merely claimed the name of a session had already ended it.
         """
         handler, session = await super().init_from_connect(reader, writer, plugins_manager, loop)
+        handler.asked_at = asyncio.get_running_loop().time()
         answers = await plugins_manager.map_plugin_auth(session=session)
         if not answers or not all(answers.values()):
             # A device that is told that its secret is wrong stays away for long: not when nobody

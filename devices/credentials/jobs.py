@@ -1,9 +1,15 @@
 """The outbox handler that carries credentials to a broker with a list of its own."""
 
 import base64
+from collections.abc import Sequence
 
 from devices.credentials import store
-from devices.credentials.dynsec import DynamicSecurity, grant_commands, revoke_commands
+from devices.credentials.dynsec import (
+    DynamicSecurity,
+    cut_commands,
+    grant_commands,
+    revoke_commands,
+)
 from devices.credentials.service import ACCESS_TOPIC, PURPOSE, hash_secret
 from devices.profiles import PROFILES
 from kernel.crypto import FieldCipher
@@ -22,14 +28,26 @@ def outbox_handlers(
         device_id = str(item.payload["device_id"])
         async with db.connection() as conn:
             live = await store.latest_access(conn, device_id)
+            certified = await store.certified_profile(conn, device_id)
         box = item.payload["secret"]
         password = cipher.decrypt(PURPOSE, base64.b64decode(box)) if box else None
-        if live is None:
+        # Items may be handled out of order: only what is live now counts, whatever they say.
+        if live is not None:
+            if password is not None and bytes(live.secret_hash) == hash_secret(password):
+                await broker.send(
+                    grant_commands(device_id, password, _base(live.profile, device_id))
+                )
+            elif item.payload.get("cut"):
+                await broker.send(cut_commands(device_id))
+            return
+        if certified is None:
             await broker.send(revoke_commands(device_id))
-        # Items may be handled out of order: only the secret that is live now is let in.
-        elif password is not None and bytes(live.secret_hash) == hash_secret(password):
-            profile = PROFILES.get(live.profile)
-            base = profile.bridge_topics(device_id) if profile else ()
-            await broker.send(grant_commands(device_id, password, base))
+        else:
+            await broker.send(grant_commands(device_id, None, _base(certified, device_id)))
 
     return {ACCESS_TOPIC: access}
+
+
+def _base(profile: str, device_id: str) -> Sequence[str]:
+    model = PROFILES.get(profile)
+    return model.bridge_topics(device_id) if model else ()

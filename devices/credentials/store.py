@@ -46,6 +46,18 @@ async def latest_access(tx: Tx, device_id: str) -> LiveCredential | None:
     return found if found is not None and found.state != "retired" else None
 
 
+async def certified_profile(tx: Tx, device_id: str) -> str | None:
+    """Return the model of a device in service that has a client certificate which counts."""
+    found: str | None = await fetch_value(
+        tx,
+        "SELECT d.profile FROM device d WHERE d.id = %s AND d.state <> 'retired' AND EXISTS ("
+        " SELECT FROM device_certificate c WHERE c.device_no = d.no AND c.revoked_at IS NULL"
+        " AND c.not_after > now())",
+        (device_id,),
+    )
+    return found
+
+
 async def revoke(tx: Tx, device_no: int, now: datetime) -> int:
     """End every live credential of the device and tell the brokers when this commits."""
     ended = await execute(

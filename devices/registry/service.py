@@ -8,6 +8,7 @@ import re
 import uuid
 from datetime import datetime
 
+from devices.certificates import service as certificates
 from devices.credentials import service as credentials
 from devices.modes import store as modes
 from devices.modes.model import DeviceMode
@@ -186,6 +187,7 @@ async def change_state(
     if action is DeviceAction.RETIRE:
         await modes.end_running(tx, device.no, list(DeviceMode), now, actor.user_id)
         await credentials.revoke(tx, device.no, now=now)
+        await certificates.revoke_all(tx, device, actor, now)
     # The note may speak of a person; the log, which is kept for ever, gets the code alone.
     await guard.record(
         tx, actor, _PAST[action], device.id, device.division_code, now, reason=reason

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from dashboards.console.devices import (
     routes_access,
     routes_bind,
+    routes_certificates,
     routes_claim,
     routes_commands,
     routes_import,
@@ -20,7 +21,8 @@ router = APIRouter()
 # Pages with a name of their own go before the page of a device by its id (service.RESERVED_IDS).
 for part in (
     routes_list, routes_labels, routes_claim, routes_import, routes_register, routes_page,
-    routes_bind, routes_state, routes_modes, routes_access, routes_commands,
+    routes_bind, routes_state, routes_modes, routes_access, routes_certificates,
+    routes_commands,
 ):  # fmt: skip
     router.include_router(part.router)
 

@@ -51,6 +51,9 @@ CHANGE = {
     "device.credential_revoked": N_("吊销了凭据"),
     "device.alias_added": N_("添加了协议名称"),
     "device.alias_removed": N_("删除了协议名称"),
+    "device.certificate_issued": N_("签发了证书"),
+    "device.certificate_trusted": N_("登记了别处签发的证书"),
+    "device.certificate_revoked": N_("吊销了证书"),
     "device.code_printed": N_("打印了认领标签"),
     "device.claimed": N_("扫码认领了设备"),
     "device.command_requested": N_("向设备发了指令"),
@@ -103,6 +106,19 @@ PROBLEM = {
     "devices.not_in_stock": N_("选中的设备里有的已不在库，请重新选"),
     "lasts.range": N_("请选择有效期"),
     "paper.unknown": N_("请选择标签纸"),
+    "csr.required": N_("请粘贴签名请求"),
+    "csr.too_long": N_("签名请求太长了"),
+    "csr.unreadable": N_("不是 PEM 格式的签名请求"),
+    "csr.signature": N_("签名请求没有用它自己的密钥签名"),
+    "csr.key": N_("密钥太弱，或者是不认识的种类；请用 EC P-256"),
+    "csr.name": N_("请求里的名称是另一台设备的"),
+    "csr.no_authority": N_("这台服务器上没有可用的证书机构"),
+    "csr.retired": N_("已报废的设备不能再签发证书"),
+    "days.range": N_("有效天数是 1 到 3650"),
+    "certificate.unreadable": N_("不是 PEM 格式的证书"),
+    "certificate.name": N_("证书里的名称是另一台设备的"),
+    "certificate.expired": N_("证书已经到期"),
+    "certificate.known": N_("这张证书已经登记过，或者设备已报废"),
     "code.required": N_("请输入标签上的认领码"),
     "code.unknown": N_("没有这个认领码。请看清楚再输一次；打印了新标签的，旧标签作废"),
     "code.used": N_("这个认领码已经用过了"),
@@ -112,6 +128,7 @@ PROBLEM = {
 _ORDER = (
     "device_id", "profile", "division_code", "gateway_id", "codec", "address", "serial",
     "elder_id", "room", "mode", "until", "reason", "note", "code", "devices", "paper", "lasts",
+    "csr", "days", "certificate",
 )  # fmt: skip
 CAPABILITY = {
     "sos": N_("求助按键"),
@@ -137,6 +154,14 @@ SUPPRESSED = {
     "device_away": N_("外出模式，未通知"),
     "device_maintenance": N_("维护模式，未通知"),
     "elder_away": N_("老人外出，未呼叫"),
+}
+# RFC 5280, 5.3.1.
+REVOKE_REASON = {
+    "unspecified": N_("未说明"),
+    "key_compromise": N_("私钥泄露"),
+    "affiliation_changed": N_("换了归属"),
+    "superseded": N_("已换新证书"),
+    "cessation_of_operation": N_("停止使用"),
 }
 SOURCE = {"device": N_("设备上报"), "rule": N_("规则判断"), "person": N_("人工")}
 CONNECTION = {"online": N_("在线"), "offline": N_("离线"), "never": N_("从未上线")}

@@ -40,13 +40,16 @@ class Client:
         self.mqtt = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=clean, manual_ack=True
         )
-        self.mqtt.username_pw_set(user, password)
+        self.prepare(self.mqtt, user, password)
         self.mqtt.on_message = self._message
         self.mqtt.on_connect = self._connect
         self.mqtt.on_subscribe = self._subscribe
         self.mqtt.on_disconnect = lambda *_: self.lost.set()
         self.mqtt.connect("127.0.0.1", port)
         self.mqtt.loop_start()
+
+    def prepare(self, client: mqtt.Client, user: str, password: str) -> None:
+        client.username_pw_set(user, password)
 
     def _connect(self, _c: object, _u: object, _f: object, reason: object, _p: object) -> None:
         if getattr(reason, "is_failure", False):

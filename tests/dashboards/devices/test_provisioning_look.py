@@ -48,6 +48,10 @@ async def test_every_page_is_accessible_fits_and_obeys_the_policy(
         for name in ("labels", "claim", "import"):
             await page.goto(f"{ROOT}/{name}")
             found += await look_at(page, f"{name}-{look}")
+        for name in ("W-1/certificates",):
+            await page.goto(f"{ROOT}/{name}")
+            found += await look_at(page, f"certificates-{look}")
+        await page.goto(f"{ROOT}/import")
         file = {"name": "list.csv", "mimeType": "text/csv", "buffer": LIST.encode()}
         await page.set_input_files("#file", file)  # type: ignore[arg-type]
         await page.click("#page form button[type=submit]")
