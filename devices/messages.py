@@ -129,11 +129,30 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """What an installation says that it has, to be adopted as a device or not.
+
+    `gateway` is the installation's address, `key` names the announcement within it (a later one
+    with the same key replaces it), `device` the thing that it belongs to. `entity` is what the
+    codec needs to read its messages later; None takes the announcement back.
+    """
+
+    gateway: str
+    key: str
+    device: str
+    name: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    entity: Mapping[str, Scalar] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """Result of one frame: the messages in it, what must be answered, and what was odd about it.
 
     `device` is the sender's address, given even where there is no message (a login, a keep-alive),
-    so that a byte stream knows whose connection it is. `rejects` are to be kept as dead letters.
+    so that a byte stream knows whose connection it is. `rejects` are to be kept as dead letters,
+    `proposals` noted for who takes devices in.
     """
 
     messages: tuple[Message, ...] = ()
@@ -141,6 +160,7 @@ class Decoded:
     warnings: tuple[str, ...] = ()
     device: str = ""
     rejects: tuple[Reject, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
 
 
 class CodecError(ValueError):

@@ -7,6 +7,7 @@ from devices.codecs import (
     chirpstack,
     gatt,
     gt06,
+    homeassistant,
     iw_trv,
     jt808,
     minifinder,
@@ -35,6 +36,7 @@ _MODULES = (
     tts,
     theengs,
     gatt,
+    homeassistant,
     scaip,
 )
 CODECS: Mapping[str, Codec] = MappingProxyType(
