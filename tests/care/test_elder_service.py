@@ -2,25 +2,24 @@
 
 import asyncio
 import json
-import uuid
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
 
 from care.consents import service as consents
-from care.consents import store as consent_store
 from care.consents.model import ConsentPurpose
 from care.elders import service, store, summary
 from care.elders.demo import seed_elders
 from care.elders.model import Contact, Phone, Relation, Secret
 from care.watching import service as watching
-from care.watching.model import Threshold, Watch
+from care.watching.model import Watch
 from kernel import audit
 from kernel.auth.model import Actor, Role
 from kernel.crypto import FieldCipher
 from kernel.db import Database, fetch_tuples, fetch_value
 from kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from tests.care.clerk import actions, register
 from tests.care.conftest import add_actor
 from tests.care.samples import (
     ADDRESS,
@@ -33,21 +32,6 @@ from tests.care.samples import (
     SON_PHONE,
     draft,
 )
-
-
-async def register(
-    db: Database, cipher: FieldCipher, actor: Actor, now: datetime, **changes: object
-) -> uuid.UUID:
-    async with db.transaction() as tx:
-        return await service.create(
-            tx, cipher, actor, replace(LI, **changes), now, contacts=(SON, NEIGHBOUR)
-        )
-
-
-async def actions(db: Database, elder_id: uuid.UUID) -> list[tuple[str, dict]]:
-    async with db.connection() as conn:
-        page = await audit.search(conn, audit.AuditFilters(subject_id=str(elder_id)))
-    return [(one.action, one.facts) for one in reversed(page.entries)]
 
 
 async def test_a_registered_elder_is_read_back_as_entered(
@@ -348,60 +332,6 @@ async def test_an_archived_record_can_come_back(
     assert [(one.text, one.author) for one in notes] == [("迁往北京", "孙丽")]
 
 
-async def test_a_consent_is_given_once_and_withdrawn_once(
-    db: Database, cipher: FieldCipher, manager: Actor, now: datetime
-) -> None:
-    elder_id = await register(db, cipher, manager, now)
-    async with db.transaction() as tx:
-        given = await consents.give(
-            tx, manager, elder_id, purpose=ConsentPurpose.LOCATION, text_version="2025-06",
-            given_by="本人", now=now,
-        )  # fmt: skip
-        with pytest.raises(Invalid) as raised:
-            await consents.give(
-                tx, manager, elder_id, purpose=ConsentPurpose.LOCATION, text_version=" ",
-                given_by="", now=now,
-            )  # fmt: skip
-        assert set(raised.value.fields) == {"purpose", "text_version", "given_by"}
-        await consents.withdraw(tx, manager, elder_id, given, now + timedelta(days=1))
-        with pytest.raises(Conflict):
-            await consents.withdraw(tx, manager, elder_id, given, now)
-        again = await consents.give(
-            tx, manager, elder_id, purpose=ConsentPurpose.LOCATION, text_version="2026-01",
-            given_by="女儿 李燕", now=now + timedelta(days=2),
-        )  # fmt: skip
-        found = await consent_store.consents_of(tx, elder_id)
-    assert [one.id for one in found] == [again, given]
-    assert found[1].withdrawn_at == now + timedelta(days=1)
-    assert found[0].recorded_by == "孙丽"
-
-
-async def test_own_limits_and_watch_settings_reach_the_detection(
-    db: Database, cipher: FieldCipher, manager: Actor, now: datetime
-) -> None:
-    elder_id = await register(db, cipher, manager, now)
-    limits = [Threshold("heart_rate", 45, 55, 110, 130), Threshold("spo2")]
-    fence = Watch(inactivity_day_min=240, fence_lat=40.8, fence_lon=111.7, fence_radius_m=500)
-    async with db.transaction() as tx:
-        await watching.set_thresholds(tx, manager, elder_id, version=1, thresholds=limits, now=now)
-        await watching.set_watch(tx, manager, elder_id, version=2, watch=fence, now=now)
-        with pytest.raises(Conflict):
-            await watching.set_watch(tx, manager, elder_id, version=2, watch=fence, now=now)
-        thresholds = await summary.thresholds_for(tx, [elder_id, uuid.uuid4()])
-        watch = await summary.watch_for(tx, [elder_id])
-    assert [(one.elder_id, one.metric, one.high_major) for one in thresholds] == [
-        (elder_id, "heart_rate", 110)
-    ]
-    assert (watch[0].elder_id, watch[0].inactivity_day_min, watch[0].fence_radius_m) == (
-        elder_id,
-        240,
-        500,
-    )
-    assert ("elder.thresholds_set", {"heart_rate": [45, 55, 110, 130]}) in await actions(
-        db, elder_id
-    )
-
-
 async def test_a_name_of_sixty_characters_is_stored(
     db: Database, cipher: FieldCipher, manager: Actor, now: datetime
 ) -> None:
@@ -409,52 +339,6 @@ async def test_a_name_of_sixty_characters_is_stored(
     async with db.connection() as conn:
         found = await fetch_value(conn, "SELECT pinyin FROM elder WHERE id = %s", (elder_id,))
     assert 0 < len(found) <= 1000
-
-
-async def test_the_demonstration_is_the_same_for_the_same_seed(
-    db: Database, cipher: FieldCipher, now: datetime
-) -> None:
-    async with db.transaction() as tx, tx.transaction(force_rollback=True):
-        rolled_back = await seed_elders(tx, cipher, 60, now, 42)
-    async with db.transaction() as tx:
-        first = await seed_elders(tx, cipher, 60, now, 42)
-    assert first == rolled_back
-    async with db.transaction() as tx:
-        second = await seed_elders(tx, cipher, 60, now, 43)
-        cards = [await summary.elder_card(tx, cipher, one.id) for one in first]
-        unknown = await fetch_value(
-            tx,
-            "SELECT count(*) FROM elder e LEFT JOIN division d ON d.code = e.division_code"
-            " WHERE d.code IS NULL",
-        )
-    assert [one.id for one in first] != [one.id for one in second]
-    assert unknown == 0
-    assert {one.division_code[:6] for one in first} == {"150102", "150103", "150104", "150105"}
-    for card in cards:
-        examined = store_rules(card, now)
-        assert examined == ()
-        assert card.contacts
-        assert 60 <= (card.age(now) or 0) <= 104
-        assert 40.7 < (card.lat or 0) < 40.95
-        assert 111.5 < (card.lon or 0) < 111.95
-
-
-def store_rules(card: object, now: datetime) -> tuple:
-    from care.elders import rules
-    from care.elders.model import Draft
-
-    values = {name: getattr(card, name) for name in Draft.__slots__ if hasattr(card, name)}
-    return rules.examine(Draft(**values), now).problems
-
-
-async def test_two_hundred_elders_are_seeded_in_two_seconds(
-    db: Database, cipher: FieldCipher, now: datetime
-) -> None:
-    begun = asyncio.get_running_loop().time()
-    async with db.transaction() as tx:
-        seeded = await seed_elders(tx, cipher, 200, now, 1)
-    assert asyncio.get_running_loop().time() - begun < 2
-    assert len({one.id for one in seeded}) == 200
 
 
 async def test_a_birthday_counts_on_the_local_calendar(

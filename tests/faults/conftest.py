@@ -1,25 +1,45 @@
 """The installations under test, one after the other, and the line that each run ends with."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.faults.installation import Installation
 from tests.faults.run import LINES
 
+BOOKS = "books"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here kills processes under load and wants the machine to itself."""
+    """Everything here kills processes under load; those of one installation come one by one."""
     for item in items:
         if "faults" in item.path.parts:
             item.add_marker(pytest.mark.alone)
+            call = getattr(item, "callspec", None)
+            group = call.params.get("installation") if call else None
+            item.add_marker(pytest.mark.xdist_group(group or item.path.stem))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if LINES:
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    lines = [
+        line
+        for report in reports
+        for name, line in getattr(report, "user_properties", ())
+        if name == BOOKS and report.when == "teardown"
+    ]
+    if lines:
         terminalreporter.section("books of the faults")
-        for line in LINES:
+        for line in lines:
             terminalreporter.write_line(line)
+
+
+@pytest.fixture(autouse=True)
+def books_in_the_report(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give the lines of the runs to the report: another process may have to show them."""
+    before = len(LINES)
+    yield
+    request.node.user_properties.extend((BOOKS, line) for line in LINES[before:])
 
 
 @pytest.fixture(scope="session")

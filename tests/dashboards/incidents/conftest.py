@@ -16,13 +16,15 @@ from playwright.async_api import Browser, BrowserContext, Page
 
 from app.settings import Settings
 from app.web import create_app
+from devices.alarms import AlarmKind
+from hotline.incidents.model import Incident
 from kernel.auth import service, store, web
 from kernel.auth.model import Actor, Role, Session
 from kernel.clock import utcnow
 from kernel.crypto import FieldCipher
 from kernel.db import Database
 from kernel.live import LiveHub
-from tests.hotline.world import World
+from tests.hotline.world import Person, World
 from tests.serving import listener, serving
 
 KEY = bytes(range(32))
@@ -170,6 +172,23 @@ async def site(world: World, db_url: str, built_assets: None) -> AsyncIterator[S
         await running.closing.aclose()
         hub.close()
     await hub.stop()
+
+
+@pytest.fixture
+async def seat(web_site: Site) -> Seat:
+    """王芳, an operator, in a browser."""
+    return await web_site.login("王芳")
+
+
+@pytest.fixture
+async def elder(world: World) -> Person:
+    return await world.elder("李秀英")
+
+
+@pytest.fixture
+async def fall(world: World, elder: Person) -> Incident:
+    """李秀英 has fallen; her device says so."""
+    return await world.opened(elder, AlarmKind.FALL, device_no=await world.device(elder))
 
 
 @pytest.fixture

@@ -17,16 +17,6 @@ from tests.dashboards.incidents.test_incident_page import advance, at
 from tests.hotline.world import Person, World
 
 
-@pytest.fixture
-async def elder(world: World) -> Person:
-    return await world.elder("李秀英")
-
-
-@pytest.fixture
-async def fall(world: World, elder: Person) -> Incident:
-    return await world.opened(elder, AlarmKind.FALL)
-
-
 async def test_the_whole_way_by_forms_alone(site: Site, world: World, fall: Incident) -> None:
     seat = await site.login()
     responder = await world.responder("斯琴")

@@ -21,21 +21,6 @@ from tests.hotline.world import Person, World
 
 
 @pytest.fixture
-async def elder(world: World) -> Person:
-    return await world.elder("李秀英")
-
-
-@pytest.fixture
-async def fall(world: World, elder: Person) -> Incident:
-    return await world.opened(elder, AlarmKind.FALL, device_no=await world.device(elder))
-
-
-@pytest.fixture
-async def seat(web_site: Site) -> Seat:
-    return await web_site.login("王芳")
-
-
-@pytest.fixture
 async def tab(web_site: Site, seat: Seat, fall: Incident) -> Page:
     """The incident's page in the operator's browser."""
     page = await web_site.tab(seat, at(fall))

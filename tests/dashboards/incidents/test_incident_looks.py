@@ -70,11 +70,6 @@ async def long_elder(world: World) -> Person:
 
 
 @pytest.fixture
-async def seat(web_site: Site) -> Seat:
-    return await web_site.login("王芳")
-
-
-@pytest.fixture
 async def busy(world: World, seat: Seat) -> Incident:
     """Two loud incidents at once, one of them in the middle of its life, and lesser ones."""
     elder = await long_elder(world)

@@ -14,9 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-import psycopg
 import pytest
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from ingest.telemetry import modes
@@ -24,6 +22,7 @@ from ingest.telemetry.model import StorageMode
 from kernel.db import Database, fetch_value
 from kernel.ids import new_id
 from kernel.migrate import migrate
+from tests.ingest.telemetry.servers import Servers
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 COMMUNITY_URL = os.environ.get("SILVERLINE_TEST_COMMUNITY_URL", "")
@@ -42,7 +41,12 @@ class Storage:
 
 
 @pytest.fixture(scope="session")
-def lab_url(project: Path) -> Iterator[str]:
+def servers() -> Servers:
+    return Servers()
+
+
+@pytest.fixture(scope="session")
+def lab_url(project: Path, servers: Servers) -> Iterator[str]:
     """The laboratory's TimescaleDB, started if need be, and stopped by its last user."""
     command = str(project / "tools/lab/timescaledb")
     folder = Path(os.environ.get("SILVERLINE_LAB_DIR") or project / "var/lab/timescaledb")
@@ -55,7 +59,9 @@ def lab_url(project: Path) -> Iterator[str]:
         pytest.fail(f"tools/lab/timescaledb up failed:\n{done.stderr}")
     with (folder / "users.lock").open("a") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
-        yield done.stdout.split()[-1]
+        url = done.stdout.split()[-1]
+        yield url
+        servers.clear(url)
     subprocess.run([command, "down", "--if-unused"], check=True, capture_output=True)
 
 
@@ -66,40 +72,56 @@ def storage_mode(request: pytest.FixtureRequest) -> StorageMode:
 
 
 @pytest.fixture
-def bare_url(request: pytest.FixtureRequest, storage_mode: StorageMode) -> Iterator[str]:
-    """A database of the test's own, on a server that can do the mode."""
-    if storage_mode is StorageMode.PLAIN:
-        yield request.getfixturevalue("db_url")
-        return
-    at_lab = storage_mode is StorageMode.APACHE
-    server = request.getfixturevalue("lab_url") if at_lab else COMMUNITY_URL
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+async def bare_url(
+    request: pytest.FixtureRequest, storage_mode: StorageMode, now: datetime, servers: Servers
+) -> AsyncIterator[str]:
+    """A migrated database of the test's own, on a server that can do the mode.
+
+    For a test that asks for `storage` its tables are in the mode already.
+    """
+    server = {
+        StorageMode.PLAIN: lambda: request.getfixturevalue("pg_server").url("postgres"),
+        StorageMode.APACHE: lambda: request.getfixturevalue("lab_url"),
+        StorageMode.COMMUNITY: lambda: COMMUNITY_URL,
+    }[storage_mode]()
+
+    async def prepare(url: str) -> None:
+        await migrate(url)
+        if "storage" in request.fixturenames:
+            await bring_into(url, storage_mode, now)
+
+    if storage_mode is StorageMode.COMMUNITY:
+        # Its jobs go on in a template as well.
+        name = servers.create(server)
+        await prepare(make_conninfo(server, dbname=name))
+    else:
+        kind = "storage" if "storage" in request.fixturenames else "bare"
+        name = servers.create(server, await servers.template(server, kind, prepare))
     yield make_conninfo(server, dbname=name)
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    servers.drop(server, name)
 
 
 @pytest.fixture
 async def bare_db(bare_url: str) -> AsyncIterator[Database]:
     """A pool on a migrated database, whose tables are still the plain ones."""
-    await migrate(bare_url)
     database = await Database.open(bare_url, max_size=6)
     yield database
     await database.close()
 
 
 @pytest.fixture
-async def storage(
-    bare_db: Database, bare_url: str, storage_mode: StorageMode, now: datetime
-) -> Storage:
+def storage(bare_db: Database, bare_url: str, storage_mode: StorageMode) -> Storage:
     """A database whose tables are in the mode, ready for readings around `now`."""
-    await modes.enable_extension(bare_db)
-    in_force = await modes.ensure_storage(bare_db, storage_mode, now)
-    assert in_force is storage_mode
-    async with bare_db.transaction() as tx:
-        # As if the software had been installed at `now`: the rollup begins there.
+    return Storage(bare_db, storage_mode, bare_url)
+
+
+async def bring_into(url: str, mode: StorageMode, now: datetime) -> None:
+    """Bring the tables of a database into a mode, as if the software were installed at `now`."""
+    db = await Database.open(url, max_size=2)
+    await modes.enable_extension(db)
+    assert await modes.ensure_storage(db, mode, now) is mode
+    async with db.transaction() as tx:
+        # The rollup begins at `now`.
         await tx.execute(
             """
             UPDATE rollup_state SET done_until = telemetry_bucket(width, %(now)s),
@@ -111,7 +133,7 @@ async def storage(
             """,
             {"now": now},
         )
-    return Storage(bare_db, storage_mode, bare_url)
+    await db.close()
 
 
 @dataclass(frozen=True, slots=True)
