@@ -84,7 +84,7 @@ def records(decoded: Decoded) -> list[dict[str, Any]]:
     return [record for message in decoded.messages for record in _of_message(message)]
 
 
-def _of_message(message: Message) -> Iterator[dict[str, Any]]:
+def _of_message(message: Message) -> list[dict[str, Any]]:
     common = {
         "device": message.device,
         "seq": message.seq,
@@ -93,59 +93,46 @@ def _of_message(message: Message) -> Iterator[dict[str, Any]]:
         "flags": sorted(message.flags),
     }
     empty = {"metric": None, "value": None, "unit": None, "code": None}
-    before = 0
+    found = [*_readings(message), *_conditions(message), *_about_device(message)]
+    if message.position is not None:
+        found.append({"kind": "position", "time": _time(message.position.at or message.at)})
+    return [common | empty | one for one in found or [{"kind": message.kind}]]
+
+
+def _readings(message: Message) -> Iterator[dict[str, Any]]:
     for reading in message.readings:
-        before += 1
         metric = METRICS[reading.metric]
-        yield common | {
+        record = {
             "kind": "reading",
             "metric": reading.metric,
             "value": reading.value,
             "unit": metric.ucum,
             "code": metric.loinc,
-            "time": _time(reading.at) or common["time"],
         }
+        yield record | ({} if reading.at is None else {"time": _time(reading.at)})
+
+
+def _conditions(message: Message) -> Iterator[dict[str, Any]]:
     for alarm in message.alarms:
-        before += 1
-        yield common | empty | {"kind": "alarm", "code": alarm.kind.value, "value": alarm.active}
+        yield {"kind": "alarm", "code": alarm.kind.value, "value": alarm.active}
     for name, value in message.states.items():
-        before += 1
-        yield common | empty | {"kind": "state", "code": name, "value": value}
-    if message.status is not None:
-        before += 1
-        status = message.status
-        yield (
-            common
-            | empty
-            | {
-                "kind": "status",
-                "code": "status",
-                "value": status.online,
-                "battery_percent": status.battery_percent,
-                "firmware": status.firmware,
-                "rssi_dbm": status.rssi_dbm,
-                "charging": status.charging,
-            }
-        )
-    if message.ack is not None:
-        before += 1
-        yield (
-            common
-            | empty
-            | {
-                "kind": "ack",
-                "code": message.ack.command_id,
-                "value": message.ack.ok,
-                "detail": message.ack.detail,
-            }
-        )
-    if message.position is not None:
-        before += 1
-        yield (
-            common | empty | {"kind": "position", "time": _time(message.position.at or message.at)}
-        )
-    if before == 0:
-        yield common | empty | {"kind": message.kind}
+        yield {"kind": "state", "code": name, "value": value}
+
+
+def _about_device(message: Message) -> Iterator[dict[str, Any]]:
+    status, ack = message.status, message.ack
+    if status is not None:
+        yield {
+            "kind": "status",
+            "code": "status",
+            "value": status.online,
+            "battery_percent": status.battery_percent,
+            "firmware": status.firmware,
+            "rssi_dbm": status.rssi_dbm,
+            "charging": status.charging,
+        }
+    if ack is not None:
+        yield {"kind": "ack", "code": ack.command_id, "value": ack.ok, "detail": ack.detail}
 
 
 def _time(at: datetime | None) -> str | None:

@@ -49,15 +49,7 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
         map_app=web.map_app,
         trusted_proxies=frozenset(web.trusted_proxies),
     )
-    ui = UiSettings(
-        centre=web.centre,
-        hotline=web.hotline,
-        tile_url=web.tile_url or None,
-        tile_attribution=web.tile_attribution,
-        tile_datum="gcj02" if web.tile_gcj02 else "",
-        demo=settings.demo,
-    )
-    app.state.pages = Pages(ui, Assets())
+    app.state.pages = Pages(ui_settings(settings), Assets())
     app.state.push = push_gate(db)
     app.state.authority = AuthorityDesk(
         authority.folder(settings), lambda: authority.passphrase(settings)
@@ -91,6 +83,19 @@ def demo_accounts(data_dir: Path) -> list[tuple[str, str, str]]:
     except FileNotFoundError:
         return []
     return [(entry["username"], entry["password"], entry["name"]) for entry in entries]
+
+
+def ui_settings(settings: Settings) -> UiSettings:
+    """Return what the pages need to know of the configuration."""
+    web = settings.web
+    return UiSettings(
+        centre=web.centre,
+        hotline=web.hotline,
+        tile_url=web.tile_url or None,
+        tile_attribution=web.tile_attribution,
+        tile_datum="gcj02" if web.tile_gcj02 else "",
+        demo=settings.demo,
+    )
 
 
 def add_error_handlers(app: FastAPI) -> None:

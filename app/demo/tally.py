@@ -79,46 +79,60 @@ async def count(
     tcp = report["tcp"]
     devices: Mapping[str, Mapping[str, int]] = {**report["by_device"], **tcp["by_device"]}
     async with db.connection() as conn:
-        stored_messages: dict[str, int] = dict(
-            await fetch_tuples(
-                conn,
-                "SELECT d.id, count(*) FROM ingest_message m JOIN device d ON d.no = m.device_no"
-                " GROUP BY 1",
-            )
-        )
-        stored_readings: dict[str, int] = dict(
-            await fetch_tuples(
-                conn,
-                "SELECT d.id, count(*) FROM reading r JOIN device d ON d.no = r.device_no"
-                " GROUP BY 1",
-            )
-        )
-        dead = await fetch_value(conn, "SELECT coalesce(sum(occurrences), 0) FROM dead_letter")
-        opened = await fetch_value(conn, "SELECT count(*) FROM incident")
-        resolved = await fetch_value(
-            conn, "SELECT count(*) FROM incident WHERE status = 'resolved'"
-        )
+        stored = await _stored(conn)
         times = await _latencies(conn, sent, rung)
     # The broker publishes the last will of a device that was cut off: one message each.
     sent_messages = {device: of["messages"] + of.get("wills", 0) for device, of in devices.items()}
     sent_readings = {device: of["readings"] for device, of in devices.items()}
-    lost = [_missing(sent_messages, stored_messages), _missing(sent_readings, stored_readings)]
-    doubled = [_missing(stored_messages, sent_messages), _missing(stored_readings, sent_readings)]
+    lost = [_missing(sent_messages, stored.messages), _missing(sent_readings, stored.readings)]
+    doubled = [_missing(stored.messages, sent_messages), _missing(stored.readings, sent_readings)]
     return Tally(
         devices=int(report["devices"]),
         messages_published=sum(sent_messages.values()),
-        messages_ingested=sum(stored_messages.values()),
+        messages_ingested=sum(stored.messages.values()),
         readings_published=sum(sent_readings.values()),
-        readings_stored=sum(stored_readings.values()),
+        readings_stored=sum(stored.readings.values()),
         duplicates=sum(doubled),
         lost=sum(lost),
-        dead_letters=int(dead),
+        dead_letters=stored.dead_letters,
         alarms_published=int(report["alarms_published"]) + int(tcp["alarms_published"]),
-        incidents_opened=int(opened),
-        incidents_resolved=int(resolved),
+        incidents_opened=stored.opened,
+        incidents_resolved=stored.resolved,
         alarm_to_operator_ms=latency(times),
         storage_mode=storage_mode,
         broker=broker,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the database has: messages and readings by device, and the rest in numbers."""
+
+    messages: dict[str, int]
+    readings: dict[str, int]
+    dead_letters: int
+    opened: int
+    resolved: int
+
+
+async def _stored(conn: Tx) -> _Stored:
+    messages = await fetch_tuples(
+        conn,
+        "SELECT d.id, count(*) FROM ingest_message m JOIN device d ON d.no = m.device_no"
+        " GROUP BY 1",
+    )
+    readings = await fetch_tuples(
+        conn, "SELECT d.id, count(*) FROM reading r JOIN device d ON d.no = r.device_no GROUP BY 1"
+    )
+    dead = await fetch_value(conn, "SELECT coalesce(sum(occurrences), 0) FROM dead_letter")
+    opened = await fetch_value(conn, "SELECT count(*) FROM incident")
+    resolved = await fetch_value(conn, "SELECT count(*) FROM incident WHERE status = 'resolved'")
+    return _Stored(
+        {row[0]: row[1] for row in messages},
+        {row[0]: row[1] for row in readings},
+        int(dead),
+        int(opened),
+        int(resolved),
     )
 
 

@@ -131,6 +131,14 @@ class DynamicSecurity:
             if error and not any(phrase in error.lower() for phrase in _HARMLESS):
                 raise DynsecError(f"{answer.get('command')}: {error}")
 
+    def _client(self) -> mqtt.Client:
+        settings = self._settings
+        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client.username_pw_set(settings.username, settings.password)
+        if settings.tls:
+            client.tls_set(settings.ca_file or None, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        return client
+
     def _exchange(self, commands: list[Command]) -> list[Command]:
         settings = self._settings
         answered, subscribed = threading.Event(), threading.Event()
@@ -149,10 +157,7 @@ class DynamicSecurity:
             answers.extend(json.loads(message.payload).get("responses", []))
             answered.set()
 
-        client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        client.username_pw_set(settings.username, settings.password)
-        if settings.tls:
-            client.tls_set(settings.ca_file or None, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+        client = self._client()
         client.on_connect = on_connect
         client.on_message = on_message
         client.on_subscribe = lambda *_: subscribed.set()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from care.elders import rules, service
-from care.elders.model import Relation
+from care.elders.model import Contact, Relation
 from care.elders.problems import Problem
 from care.watching import service as watching
 from care.watching import store as watching_store
@@ -94,22 +94,16 @@ async def set_contacts(
             await service.open_for_change(tx, actor, elder_id)
         lines = forms.rearranged(lines, command)
         return _contacts(request, actor, now, elder_id, name, version, lines)
-    contacts, unreadable = forms.contacts_of(lines)
     try:
         async with ctx.db.transaction() as tx:
             await service.open_for_change(tx, actor, elder_id)
-            if unreadable:
-                _, more = rules.check_contacts(contacts)
-                raise Invalid(
-                    "Some of what was entered cannot be read.", problems=(*unreadable, *more)
-                )
             await service.set_contacts(
                 tx,
                 ctx.cipher,
                 actor,
                 elder_id,
                 version=version,
-                contacts=contacts,
+                contacts=_readable(lines),
                 now=now,
                 keep_phones=not actor.may(Permission.ELDER_REVEAL),
             )
@@ -123,6 +117,15 @@ async def set_contacts(
             request, actor, now, elder_id, name, version, lines, conflict=error, status=409
         )
     return see_other(f"{ROOT}/{elder_id}#contacts")
+
+
+def _readable(lines: list[forms.Values]) -> list[Contact]:
+    """Return the contacts of a form. Raises Invalid with all that is wrong, not the first alone."""
+    contacts, unreadable = forms.contacts_of(lines)
+    if unreadable:
+        _, more = rules.check_contacts(contacts)
+        raise Invalid("Some of what was entered cannot be read.", problems=(*unreadable, *more))
+    return contacts
 
 
 @router.get(ROOT + "/{elder_id}/watching")

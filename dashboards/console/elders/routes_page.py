@@ -1,6 +1,7 @@
 """An elder's page: the record, its timeline and vital signs, and what is done on the spot."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Request
@@ -65,18 +66,7 @@ async def render_page(
     tr = language(actor)
     async with ctx.db.transaction() as tx:
         elder = await service.get(tx, ctx.cipher, actor, elder_id, now)
-        shown = query.get("show", "all")
-        moments = await timeline.read(tx, actor, elder_id, shown, query.get("before", ""))
-        given = await consent_store.consents_of(tx, elder_id)
-        limits = await _limits(tx, elder_id)
-        watch = await watching.watch_of(tx, [elder_id])
-        devices = (
-            await inventory.of_elder(tx, elder_id) if actor.may(Permission.DEVICE_READ) else []
-        )
-        trouble = await technical.elder_help(tx, elder_id, devices)
-        incidents = (
-            await store.open_incidents(tx, elder_id) if actor.may(Permission.INCIDENT_READ) else []
-        )
+        record = await _record(tx, actor, elder, query)
     hours = number_in(dict(query), "hours", HOURS[0])
     return show(
         request,
@@ -87,20 +77,36 @@ async def render_page(
         elder=elder,
         secrets=secrets_of(elder),
         place=_place(elder),
-        timeline_page=moments,
-        consents=given,
-        purposes=_not_given(given),
-        limits=limits,
-        watch=watch[0] if watch else None,
-        devices=[(one, _device_type(one.profile)) for one in devices],
-        incidents=incidents,
-        trouble=trouble,
         hours=hours if hours in HOURS else HOURS[0],
         all_hours=HOURS,
         errors=errors_of(problems, tr),
         summary=summary_of(problems, tr),
         values=values or {},
+        **record,
     )
+
+
+async def _record(
+    tx: Tx, actor: Actor, elder: Elder, query: Mapping[str, str]
+) -> dict[str, object]:
+    """Return what hangs on the record, as far as the person may see it, for the template."""
+    shown, before = query.get("show", "all"), query.get("before", "")
+    given = await consent_store.consents_of(tx, elder.id)
+    watch = await watching.watch_of(tx, [elder.id])
+    sees_devices, sees_incidents = (
+        actor.may(one) for one in (Permission.DEVICE_READ, Permission.INCIDENT_READ)
+    )
+    devices = await inventory.of_elder(tx, elder.id) if sees_devices else []
+    return {
+        "timeline_page": await timeline.read(tx, actor, elder.id, shown, before),
+        "consents": given,
+        "purposes": _not_given(given),
+        "limits": await _limits(tx, elder.id),
+        "watch": watch[0] if watch else None,
+        "devices": [(one, _device_type(one.profile)) for one in devices],
+        "trouble": await technical.elder_help(tx, elder.id, devices),
+        "incidents": await store.open_incidents(tx, elder.id) if sees_incidents else [],
+    }
 
 
 def _place(elder: Elder) -> list[dict[str, object]]:
