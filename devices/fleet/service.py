@@ -71,12 +71,14 @@ async def uptimes(tx: Tx, device_nos: list[int], now: datetime) -> dict[int, flo
     }
 
 
-async def counters(
-    tx: Tx, actor: Actor, division: str, now: datetime
-) -> tuple[FleetCounts, list[FirmwareCount]]:
-    """Return how many devices are how, and which firmware they have."""
-    counts = await store.counts(tx, actor.division, division, now)
-    return counts, await store.firmware_versions(tx, actor.division, division, now, _VERSIONS)
+async def counters(tx: Tx, actor: Actor, division: str, now: datetime) -> FleetCounts:
+    """Return how many devices are how."""
+    return await store.counts(tx, actor.division, division, now)
+
+
+async def versions(tx: Tx, actor: Actor, division: str, now: datetime) -> list[FirmwareCount]:
+    """Return how many devices have which firmware, the most frequent first."""
+    return await store.firmware_versions(tx, actor.division, division, now, _VERSIONS)
 
 
 async def silent_spots(

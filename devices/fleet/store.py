@@ -20,10 +20,12 @@ from devices.registry.inventory import USUAL_LOW_BATTERY
 from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_value
 
 _DIVISION: LiteralString = "coalesce(e.division_code, d.division_code)"
-_FROM: LiteralString = " FROM device d LEFT JOIN elder e ON e.id = d.elder_id "
-_LOW: LiteralString = """(d.battery_percent <= coalesce(
-    (SELECT l.percent FROM unnest(%(models)s::text[], %(limits)s::real[]) AS l (profile, percent)
-     WHERE l.profile = d.profile), %(usual_limit)s))"""
+_FROM: LiteralString = """
+    FROM device d LEFT JOIN elder e ON e.id = d.elder_id
+    LEFT JOIN unnest(%(models)s::text[], %(limits)s::real[]) AS l (profile, percent)
+        ON l.profile = d.profile
+"""
+_LOW: LiteralString = "d.battery_percent <= coalesce(l.percent, %(usual_limit)s)"
 _WHERE: LiteralString = (
     "WHERE d.state <> 'retired' AND starts_with("
     + _DIVISION

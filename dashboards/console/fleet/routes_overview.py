@@ -29,7 +29,8 @@ async def overview(request: Request, actor: Technician, ctx: Context, now: Now) 
     """The page."""
     division = division_in(request)
     async with ctx.db.connection() as conn:
-        counts, versions = await fleet.counters(conn, actor, division, now)
+        counts = await fleet.counters(conn, actor, division, now)
+        versions = await fleet.versions(conn, actor, division, now)
         uptime = await fleet.division_uptime(conn, actor, division, now)
         ending = await modes.ending(conn, actor, now, _MODES_SHOWN)
         technical = await technical_store.counts(conn, actor.division, division)
@@ -54,7 +55,7 @@ async def counts(request: Request, actor: Technician, ctx: Context, now: Now) ->
     """The counters alone, without a frame; asked for every half minute."""
     division = division_in(request)
     async with ctx.db.connection() as conn:
-        found, _ = await fleet.counters(conn, actor, division, now)
+        found = await fleet.counters(conn, actor, division, now)
         technical = await technical_store.counts(conn, actor.division, division)
     return show(
         request,
