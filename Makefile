@@ -69,6 +69,10 @@ format: python ## Put the code in shape
 bench: setup ## Measure ingest beside a bare COPY of the same rows
 	@$(RUN) python -m tools.bench.ingest $(ARGS)
 
+.PHONY: bench-chart
+bench-chart: setup ## How long a chart takes from 100 million readings (some minutes, 12 GB of disk)
+	@$(RUN) python -m tools.bench.chart $(ARGS)
+
 .PHONY: bench-detection
 bench-detection: setup ## How soon illnesses are noticed, and how often somebody who is well rings
 	@$(RUN) python -m tools.bench.detection $(ARGS)

@@ -35,6 +35,28 @@ LEVELS: tuple[Level, ...] = (
 )
 
 
+RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """How far each rollup is: buckets before its line are closed and in its table.
+
+    Readings before `raw` have been deleted. `aggregates`: the database rolls up by itself from
+    `done_1d` on, and the views show it.
+    """
+
+    raw: datetime
+    done_15m: datetime
+    done_1h: datetime
+    done_1d: datetime
+    aggregates: bool
+
+    def done(self, level: Level) -> datetime:
+        """The line of a level."""
+        return {"1d": self.done_1d, "1h": self.done_1h, "15m": self.done_15m}[level.name]
+
+
 def floor_to(width: timedelta, moment: datetime) -> datetime:
     """Return the start of the bucket of `width` that `moment` is in."""
     return moment - (moment - ORIGIN) % width
@@ -85,3 +107,19 @@ def split(wanted: Sequence[Window], width: timedelta) -> tuple[list[Window], lis
         ends.append(Window(window.device_no, window.start, first))
         ends.append(Window(window.device_no, last, window.end))
     return [w for w in whole if w.start < w.end], [w for w in ends if w.start < w.end]
+
+
+def cascade(level: Level, whole: Sequence[Window], lines: Lines) -> dict[str, list[Window]]:
+    """Cut windows of whole buckets by where their content is: closed in `level`, else finer.
+
+    What is after the line of a level is looked for in the next finer one, at last in the readings.
+    A line lies where a bucket of its level starts, and no finer line lies before it.
+    """
+    pieces: dict[str, list[Window]] = {}
+    rest = list(whole)
+    for each in LEVELS[LEVELS.index(level) :]:
+        line = lines.done(each)
+        pieces[each.name] = [Window(w.device_no, w.start, min(w.end, line)) for w in rest]
+        rest = [Window(w.device_no, max(w.start, line), w.end) for w in rest]
+    pieces[RAW] = rest
+    return {name: [w for w in cut if w.start < w.end] for name, cut in pieces.items()}

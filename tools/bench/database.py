@@ -44,11 +44,14 @@ class BenchDatabase:
 
 
 @contextmanager
-def bench_server(mode: StorageMode) -> Iterator[str]:
-    """Yield the URL of an empty database: the embedded server for plain, else the laboratory's."""
+def bench_server(mode: StorageMode, settings: dict[str, str] | None = None) -> Iterator[str]:
+    """Yield the URL of an empty database: the embedded server for plain, else the laboratory's.
+
+    `settings` are further ones of the embedded server.
+    """
     if mode is StorageMode.PLAIN:
         with tempfile.TemporaryDirectory(prefix="silverline-bench-") as folder:
-            server = EmbeddedPostgres(Path(folder) / "data")
+            server = EmbeddedPostgres(Path(folder) / "data", settings)
             server.start()
             try:
                 yield server.ensure_database(_NAME)

@@ -17,8 +17,8 @@ from dashboards.ui import words
 from dashboards.ui.i18n import N_, Translator
 from devices.metrics import METRICS
 from ingest.detection.defaults import VITALS
+from ingest.telemetry.chart import series
 from ingest.telemetry.model import Series
-from ingest.telemetry.store import series
 from kernel.db import Tx
 
 HOURS = (24, 168, 720)

@@ -13,11 +13,12 @@ from importlib import resources
 import pytest
 
 from ingest.telemetry import jobs, rollup, schema_store
+from ingest.telemetry.chart import series
 from ingest.telemetry.model import ReadingRow, StorageMode, TelemetrySettings
 from ingest.telemetry.rollup_store import Mark
 from ingest.telemetry.store import copy_readings
 from kernel.db import Database, fetch_tuples
-from tests.ingest.telemetry.conftest import Storage
+from tests.ingest.telemetry.conftest import Home, Storage
 from tests.ingest.telemetry.test_rollup import assert_views_right
 
 MINUTE = timedelta(minutes=1)
@@ -80,6 +81,18 @@ async def test_late_readings_are_told_of_and_old_buckets_made_right(
         (1, (now + DAY).replace(minute=0)), (7, (now - DAY).replace(minute=0))
     ]  # fmt: skip
     await assert_views_right(stand_in)
+
+
+async def test_charts_are_made_of_the_views(stand_in: Database, now: datetime) -> None:
+    home = Home(stand_in, now)
+    elder, device = await home.elder(), await home.device()
+    await home.bind(device, elder, now - DAY)
+    async with stand_in.connection() as conn:
+        found = [
+            await series(conn, elder, 1, now, now + 7 * DAY, points) for points in (500, 100, 10)
+        ]
+    assert [one.step for one in found] == [30 * MINUTE, 120 * MINUTE, DAY]
+    assert [sum(p.n for p in one.points) for one in found] == [7 * 96] * 3
 
 
 async def test_the_policy_is_looked_after_by_valid_statements(

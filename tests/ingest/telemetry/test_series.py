@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from ingest.telemetry import rollup, store
+from ingest.telemetry.chart import series as chart_points
 from ingest.telemetry.latest import LatestBuffer
 from ingest.telemetry.model import LatestReading, Quality, ReadingRow, Series
 from ingest.telemetry.rules import floor_to
@@ -28,7 +29,7 @@ async def chart(
     db: Database, elder: UUID, start: datetime, end: datetime, max_points: int = 500
 ) -> Series:
     async with db.connection() as conn:
-        return await store.series(conn, elder, HEART_RATE, start, end, max_points)
+        return await chart_points(conn, elder, HEART_RATE, start, end, max_points)
 
 
 def values(series: Series) -> list[float]:
