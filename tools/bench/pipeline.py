@@ -4,13 +4,12 @@ import time
 from datetime import datetime
 
 from devices.alarms import ClearedCondition, RaisedAlarm
-from devices.codecs import codec_for_topic
-from devices.messages import Frame
-from ingest.identity import Arrival
 from ingest.pipeline import Pipeline
 from ingest.registry_cache import RegistryCache
 from ingest.settings import IngestSettings
-from ingest.work import Delivery, Work
+from ingest.transports.mqtt_connection import AT_ONCE
+from ingest.vitals.model import Columns
+from ingest.work import Sheaf, Work
 from kernel.clock import utcnow
 from kernel.db import Database, Tx, fetch_value
 from tools.bench.processes import database_seconds
@@ -37,20 +36,24 @@ async def measure(db: Database, load: Load) -> Measurement:
     waiting = list(messages(load, "pipeline", utcnow()))
     settled = 0
 
-    def settle(_work: Work) -> None:
+    def settle(sheaf: Sheaf) -> None:
         nonlocal settled
-        settled += 1
+        settled += len(sheaf)
 
-    def delivery(message: Published) -> Delivery:
-        frame = Frame(message.payload, message.topic)
-        codec = codec_for_topic(message.topic)
-        return Delivery(frame, "mqtt", codec, Arrival(utcnow()), settle)
+    def sheaf_of(part: list[Published]) -> Sheaf:
+        topics, payloads = [m.topic.encode() for m in part], [m.payload for m in part]
+        return Sheaf(topics, payloads, [0] * len(part), [0] * len(part), utcnow(), settle)
 
     server = await database_seconds(db)
     began, cpu = time.perf_counter(), time.process_time()
-    for start in range(0, len(waiting), size):
-        chunk = [delivery(message) for message in waiting[start : start + size]]
-        works = await pipeline.prepare(chunk)
+    for start in range(0, len(waiting), size // load.batch):
+        works: list[Work | Columns] = []
+        chunk = waiting[start : start + size // load.batch]
+        for at in range(0, len(chunk), AT_ONCE):
+            sheaf = sheaf_of(chunk[at : at + AT_ONCE])
+            columns, odd = await pipeline.take(sheaf)
+            works += await pipeline.prepare([sheaf.delivery(index) for index in odd])
+            works += [columns] if columns else []
         await pipeline.store(works, utcnow())
         for work in works:
             work.committed()
@@ -61,6 +64,6 @@ async def measure(db: Database, load: Load) -> Measurement:
         rows = await fetch_value(conn, "SELECT count(*) FROM reading")
     if settled != load.frames:
         raise RuntimeError(f"{settled} of {load.frames} frames were settled")
-    what = f"frames → codec, rules, storage in batches of {size:,}; no broker, no MQTT client"
+    what = f"frames → codec, rules, storage in batches of {size:,}, one after the other; no broker"
     used = {"ingest": cpu, "database": server}
     return Measurement("pipeline alone", what, load.messages, rows, seconds, used)
