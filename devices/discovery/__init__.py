@@ -1,0 +1,1 @@
+"""Devices that an existing installation announces: found, then adopted or ignored."""
