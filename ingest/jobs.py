@@ -43,7 +43,7 @@ async def jobs(
         Job("ingest.prune", prune, every_seconds=3600),
         *sweeps(Raiser(react, cleared)),
         *baselines.jobs(Raiser(react, cleared)),
-        *telemetry_jobs(readings),
+        *telemetry_jobs(readings, baselines.relearn),
     ]
 
 

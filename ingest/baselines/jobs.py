@@ -4,7 +4,7 @@ A warning of a metric whose fixed limit has rung already would only say it twice
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from devices.alarms import ClearedCondition
@@ -55,6 +55,16 @@ async def learn_turn(db: Database, raiser: Raiser, now: datetime) -> int:
             await store.learn(tx, some, now)
         warned += await sweep_drifts(db, raiser, some, now)
     return warned
+
+
+async def relearn(tx: Tx, hours: Collection[tuple[int, datetime]], now: datetime) -> None:
+    """Learn anew for elders whose devices sent readings of the last two weeks late.
+
+    For some of them at once; whoever is left out has their turn within the day.
+    """
+    elders = await store.elders_of_hours(tx, hours, now, _AT_ONCE)
+    if elders:
+        await store.learn(tx, elders, now)
 
 
 async def sweep_deviations(db: Database, raiser: Raiser, now: datetime) -> int:

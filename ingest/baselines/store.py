@@ -36,6 +36,25 @@ async def elders_of_turn(tx: Tx, turn: int, turns: int) -> list[uuid.UUID]:
     return [row[0] for row in rows]
 
 
+async def elders_of_hours(
+    tx: Tx, hours: Collection[tuple[int, datetime]], now: datetime, limit: int
+) -> list[uuid.UUID]:
+    """Return at most `limit` elders who learn from one of these hours of a device."""
+    rows = await fetch_tuples(
+        tx,
+        """
+        SELECT DISTINCT b.elder_id
+        FROM unnest(%s::bigint[], %s::timestamptz[]) AS h (no, hour)
+        JOIN device_binding b ON b.device_no = h.no AND h.hour >= b.bound_at
+             AND (b.unbound_at IS NULL OR h.hour < b.unbound_at)
+        WHERE h.hour >= %s ORDER BY 1 LIMIT %s
+        """,
+        ([no for no, _ in hours], [hour for _, hour in hours],
+         now - timedelta(days=1) - _LEARNED, limit),
+    )  # fmt: skip
+    return [row[0] for row in rows]
+
+
 async def learn(tx: Tx, elders: Sequence[uuid.UUID], now: datetime) -> int:
     """Learn what is ordinary for these elders, by the hour with its neighbours and for the day.
 

@@ -11,9 +11,10 @@ from devices.metrics import METRICS
 from ingest.baselines import jobs, store
 from ingest.detection.defaults import LOCAL_ZONE
 from ingest.raising import Raiser
+from ingest.telemetry import rollup
 from ingest.telemetry.model import ReadingRow
 from ingest.telemetry.store import copy_readings
-from kernel.db import Database
+from kernel.db import Database, fetch_value
 from tests.ingest.home import Home, Witness
 
 QUARTER = timedelta(minutes=15)
@@ -120,6 +121,29 @@ async def test_too_few_days_say_nothing(
     await lived(db, no, NIGHT - 3 * QUARTER, NIGHT, lambda _: {"heart_rate": 90})
     assert await jobs.sweep_deviations(db, raiser, NIGHT) == 0
     assert await home.count("elder_baseline") > 0
+
+
+async def test_days_that_come_late_are_learned_from_at_once(
+    db: Database, home: Home, elder: tuple[uuid.UUID, int]
+) -> None:
+    elder_id, no = elder
+    await lived(db, no, NIGHT - timedelta(days=16), NIGHT - timedelta(days=10), ordinary)
+    await learned(db, NIGHT)
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE rollup_state SET done_until = %s", (NIGHT - timedelta(days=16),))
+        await tx.execute("UPDATE rollup_state SET open_from = %s WHERE level = '15m'", (NIGHT,))
+    before = await days_of(db, elder_id)
+    await lived(db, no, NIGHT - timedelta(days=10), NIGHT, ordinary)
+    await rollup.roll_up(db, NIGHT, None, jobs.relearn)
+    assert (before, await days_of(db, elder_id)) == (6, 14)
+
+
+async def days_of(db: Database, elder_id: uuid.UUID) -> int:
+    async with db.connection() as conn:
+        days: int = await fetch_value(
+            conn, "SELECT max(days) FROM elder_baseline WHERE elder_id = %s", (elder_id,)
+        )
+    return days
 
 
 async def test_what_a_limit_has_rung_for_is_not_said_twice(
