@@ -83,16 +83,6 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Something that a colleague wrote on the elder's timeline."""
-
-    id: uuid.UUID
-    at: datetime
-    author: str | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Draft:
     """What a person or a file says of an elder, before the rules looked at it."""
 

@@ -26,7 +26,6 @@ _PHONE_SHAPES = re.compile(
     re.VERBOSE,
 )
 _LANDLINE_WITHOUT_ZERO = re.compile(r"(?!1[3-9]\d{9}|[48]00\d{7})[1-9]\d{1,2}[2-9]\d{6,7}")
-MOBILE = re.compile(r"1[3-9]\d{9}")
 
 
 def _settled(spell: Callable[[str], str]) -> Callable[[str], str]:

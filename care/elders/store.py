@@ -15,7 +15,6 @@ from care.elders.model import (
     Elder,
     ElderCard,
     LivingSituation,
-    Note,
     Phone,
     Relation,
     Sex,
@@ -23,7 +22,7 @@ from care.elders.model import (
 from care.elders.pinyin import reading_of
 from care.elders.problems import Problem, invalid
 from kernel.crypto import FieldCipher
-from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples, fetch_value
+from kernel.db import Tx, execute, fetch_one, fetch_tuples, fetch_value
 from kernel.ids import new_id
 
 ID_NUMBER, PHONE, ADDRESS, MEDICAL, ACCESS = "id_number", "phone", "address", "medical", "access"
@@ -361,15 +360,3 @@ async def add_note(
         (note_id, elder_id, now, by, text),
     )
     return note_id
-
-
-async def notes_of(tx: Tx, elder_id: uuid.UUID, limit: int = 100) -> list[Note]:
-    """Return the newest notes, the newest first."""
-    return await fetch_all(
-        tx,
-        Note,
-        "SELECT n.id, n.at, u.display_name AS author, n.text"
-        " FROM elder_note n LEFT JOIN user_account u ON u.id = n.author_id"
-        " WHERE n.elder_id = %s ORDER BY n.at DESC, n.id DESC LIMIT %s",
-        (elder_id, limit),
-    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from care.elders import store
 from care.elders.model import ElderCard
 from care.watching import store as watching
-from care.watching.model import ElderThreshold, ElderWatch
+from care.watching.model import ElderThreshold
 from kernel.crypto import FieldCipher
 from kernel.db import Tx
 from kernel.errors import NotFound
@@ -23,8 +23,3 @@ async def elder_card(tx: Tx, cipher: FieldCipher, elder_id: uuid.UUID) -> ElderC
 async def thresholds_for(tx: Tx, elder_ids: Sequence[uuid.UUID]) -> list[ElderThreshold]:
     """Return the elders' own limits; a metric without a row uses the defaults of detection."""
     return await watching.thresholds_of(tx, elder_ids)
-
-
-async def watch_for(tx: Tx, elder_ids: Sequence[uuid.UUID]) -> list[ElderWatch]:
-    """Return the elders' watch settings; who has none is not in the list."""
-    return await watching.watch_of(tx, elder_ids)

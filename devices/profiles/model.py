@@ -115,10 +115,5 @@ class Profile:
         """The base topics of this very bridge."""
         return tuple(topic.replace("{device_id}", device_id) for topic in self.base_topics)
 
-    @property
-    def metric_codes(self) -> frozenset[str]:
-        """Codes of what the model measures."""
-        return frozenset(metric.code for metric in self.metrics)
-
 
 Profiles = Mapping[str, Profile]

@@ -173,7 +173,6 @@ _SORTS: dict[str, LiteralString] = {
     "severity": _RANK + ", i.opened_at DESC, i.id",
     "-severity": _RANK + " DESC, i.opened_at DESC, i.id",
 }
-HISTORY_SORTS = ("-opened_at", "opened_at", "number", "-number", "severity", "-severity")
 
 
 _FROM: LiteralString = """

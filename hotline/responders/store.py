@@ -85,11 +85,6 @@ async def insert(
     return responder_id
 
 
-async def save_duty(tx: Tx, responder_id: uuid.UUID, on_duty: bool) -> None:
-    """Take a responder on or off duty."""
-    await execute(tx, "UPDATE responder SET on_duty = %s WHERE id = %s", (on_duty, responder_id))
-
-
 async def save_position(
     tx: Tx,
     responder_id: uuid.UUID,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import numpy as np
 
@@ -185,22 +184,6 @@ async def refresh_latest(tx: Tx, since: datetime) -> None:
         WHERE excluded.time > l.time
         """,
         (since, LEFT_OUT),
-    )
-
-
-async def latest_for_elder(tx: Tx, elder_id: UUID) -> list[LatestReading]:
-    """Return the newest value of each metric from the devices that an elder has now."""
-    return await fetch_all(
-        tx,
-        LatestReading,
-        """
-        SELECT DISTINCT ON (l.metric) l.metric, l.time, l.value, l.quality, l.device_no
-        FROM device_binding b
-        JOIN latest_reading l ON l.device_no = b.device_no AND l.time >= b.bound_at
-        WHERE b.elder_id = %s AND b.unbound_at IS NULL
-        ORDER BY l.metric, l.time DESC
-        """,
-        (elder_id,),
     )
 
 

@@ -23,7 +23,7 @@ from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import iter_route_contexts
 
 from kernel.auth import service
@@ -224,16 +224,6 @@ def _page_of(request: Request) -> str:
         return "/"
     query = f"?{request.url.query}" if request.url.query else ""
     return local_path(request.url.path + query)
-
-
-def add_auth_errors(app: FastAPI) -> None:
-    """Answer the errors of this module; the application may have handlers of its own instead."""
-
-    @app.exception_handler(DomainError)
-    async def answer(request: Request, error: DomainError) -> Response:
-        return way_out(request, error) or JSONResponse(
-            {"code": error.code, "message": error.message}, error.status
-        )
 
 
 @dataclass(frozen=True, slots=True)

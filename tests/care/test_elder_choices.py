@@ -10,6 +10,7 @@ from care.consents import store as consent_store
 from care.consents.model import ConsentPurpose
 from care.elders import summary
 from care.watching import service as watching
+from care.watching import store as watching_store
 from care.watching.model import Threshold, Watch
 from kernel.auth.model import Actor
 from kernel.crypto import FieldCipher
@@ -58,7 +59,7 @@ async def test_own_limits_and_watch_settings_reach_the_detection(
         with pytest.raises(Conflict):
             await watching.set_watch(tx, manager, elder_id, version=2, watch=fence, now=now)
         thresholds = await summary.thresholds_for(tx, [elder_id, uuid.uuid4()])
-        watch = await summary.watch_for(tx, [elder_id])
+        watch = await watching_store.watch_of(tx, [elder_id])
     assert [(one.elder_id, one.metric, one.high_major) for one in thresholds] == [
         (elder_id, "heart_rate", 110)
     ]

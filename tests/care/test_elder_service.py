@@ -327,9 +327,14 @@ async def test_an_archived_record_can_come_back(
             await service.archive(tx, manager, elder_id, version=2, reason="再次", now=now)
         await service.restore(tx, manager, elder_id, version=2, now=now)
         elder = await service.get(tx, cipher, manager, elder_id, now)
-        notes = await store.notes_of(tx, elder_id)
+        notes = await fetch_tuples(
+            tx,
+            "SELECT n.text, u.display_name FROM elder_note n"
+            " JOIN user_account u ON u.id = n.author_id WHERE n.elder_id = %s",
+            (elder_id,),
+        )
     assert elder.archived_at is None
-    assert [(one.text, one.author) for one in notes] == [("迁往北京", "孙丽")]
+    assert notes == [("迁往北京", "孙丽")]
 
 
 async def test_a_name_of_sixty_characters_is_stored(

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from dashboards.console.csv_files import csv_file
 from dashboards.console.incidents.frame import ROOT, Context, Now, Reader, language, show
-from dashboards.ui.filters import LOCAL, duration_text
+from dashboards.ui.filters import LOCAL
 from dashboards.ui.i18n import N_, Translator
 from dashboards.ui.listing import Listing
 from dashboards.ui.words import word
@@ -157,9 +157,3 @@ def answer_seconds(row: HistoryRow) -> float | None:
     if row.first_acknowledged_at is None:
         return None
     return (row.first_acknowledged_at - row.opened_at).total_seconds()
-
-
-def answer_text(row: HistoryRow, tr: Translator) -> str:
-    """Write how long it took to claim: 18 秒."""
-    seconds = answer_seconds(row)
-    return "—" if seconds is None else duration_text(seconds, tr)

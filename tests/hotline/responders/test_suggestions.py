@@ -6,8 +6,7 @@ import pytest
 
 from devices.alarms import AlarmKind
 from hotline.incidents import store as incidents
-from hotline.responders import rules, service
-from hotline.responders import store as responder_store
+from hotline.responders import roster_store, rules, service
 from hotline.responders.model import Responder
 from kernel.auth.model import Actor
 from kernel.errors import Invalid
@@ -114,7 +113,7 @@ async def test_suggestions_use_the_home_when_the_alarm_has_no_place(
         await service.report_position(tx, near, 40.8571, 111.6901, 10, world.now)
         await service.report_position(tx, far, 40.90, 111.80, 10, world.now)
         await service.report_position(tx, baotou, 40.8570, 111.6900, 10, world.now)
-        await responder_store.save_duty(tx, off, False)
+        await roster_store.set_duty(tx, off, False)
     incident = await world.claimed(operator)
     async with world.db.connection() as conn:
         found = await service.suggestions(conn, incident, world.later(30))

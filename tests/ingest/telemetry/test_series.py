@@ -181,25 +181,11 @@ async def test_the_latest_value_is_the_newest_and_not_the_last_to_arrive(
         ReadingRow(now - 2 * HOUR, device, SPO2, 91.0),
     )
     async with storage.db.connection() as conn:
-        got = await store.latest_for_elder(conn, elder)
-        same = await store.latest_for_devices(conn, [device])
-    assert got == same
+        got = await store.latest_for_devices(conn, [device])
     assert got == [
         LatestReading(HEART_RATE, now, 72.0, 0, device),
         LatestReading(SPO2, now - HOUR, 96.0, 0, device),
     ]
-
-
-async def test_a_new_owner_does_not_see_the_last_value_of_the_old_one(
-    storage: Storage, home: Home, now: datetime
-) -> None:
-    first, second, device = await home.elder(), await home.elder(), await home.device()
-    await home.bind(device, first, now - DAY, now + HOUR)
-    await put(storage.db, ReadingRow(now, device, HEART_RATE, 72.0))
-    await home.bind(device, second, now + 2 * HOUR)
-    async with storage.db.connection() as conn:
-        assert await store.latest_for_elder(conn, first) == []
-        assert await store.latest_for_elder(conn, second) == []
 
 
 async def test_the_buffer_writes_each_latest_value_once(

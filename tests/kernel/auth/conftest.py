@@ -7,11 +7,13 @@ from typing import Annotated
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Form, Request, Response
+from fastapi.responses import JSONResponse
 
 from kernel.auth import prelogin, service, users, web
 from kernel.auth.model import SYSTEM, Actor, Permission, Role, Session, User
 from kernel.crypto import FieldCipher
 from kernel.db import Database
+from kernel.errors import DomainError
 from kernel.live import LiveHub
 from kernel.web import WebContext, get_context, get_now
 
@@ -124,7 +126,13 @@ def app(db: Database, cipher: FieldCipher, clock: Clock) -> FastAPI:
     )
     made.include_router(router)
     made.dependency_overrides[get_now] = lambda: clock.now
-    web.add_auth_errors(made)
+
+    @made.exception_handler(DomainError)
+    async def answer(request: Request, error: DomainError) -> Response:
+        return web.way_out(request, error) or JSONResponse(
+            {"code": error.code, "message": error.message}, error.status
+        )
+
     return made
 
 
