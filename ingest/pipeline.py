@@ -15,7 +15,7 @@ mark of its own (the alarm's row, the message's row), so that a frame that is de
 completes whichever of them was missing. It is acknowledged after both.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import structlog
@@ -23,7 +23,8 @@ from psycopg.errors import UniqueViolation
 
 from devices.alarms import AlarmKind, ClearedCondition
 from devices.commands import service as commands
-from devices.messages import Flag, Message
+from devices.discovery import service as discovery
+from devices.messages import Flag, Message, Proposal
 from devices.registry.model import Address, DeviceContext
 from ingest import metrics, presence, said, steps, store
 from ingest.deadletters import store as deadletters
@@ -222,6 +223,7 @@ class Pipeline:
                 part = judged[finding.order]
                 await self._act(tx, finding, part, now)
             await deadletters.keep(tx, [letter for work in frames for letter in work.letters])
+            await discovery.note(tx, _proposals(frames), now)
             heard = vitals.heard(taken, now)
             await self._touch(tx, judged, heard, now)
         self.latest.note(rows)
@@ -344,6 +346,11 @@ def _part(
         retained=frame.retained,
         bridged=bool(frame.topic) and not frame.topic.startswith("silverline/"),
     )
+
+
+def _proposals(works: Iterable[Work]) -> Iterator[Proposal]:
+    """What installations announced in these frames."""
+    return (each for work in works if work.decoded for each in work.decoded.proposals)
 
 
 def _count(works: Sequence[Work], messages: int, stored: int) -> None:

@@ -7,6 +7,7 @@ from app import wiring
 from app.health import serve_health
 from app.processes import open_database, stop_on_signals
 from app.settings import Settings
+from devices.discovery import service as discovery
 from ingest.run import IngestRunner
 
 
@@ -23,4 +24,5 @@ async def run(settings: Settings) -> None:
         health = settings.health
         async with asyncio.TaskGroup() as group:
             group.create_task(runner.run(stop))
+            group.create_task(discovery.follow(db, stop))
             group.create_task(serve_health(health.host, health.port, runner.ready, stop))
