@@ -12,6 +12,7 @@ from dashboards.console.responders import routes as responders
 from dashboards.console.users import routes as users
 from dashboards.portal import responder
 from devices.certificates import api as certificates_api
+from devices.provisioning import api as provisioning_api
 from hotline.carrier import api as carrier_api
 from hotline.incidents import api as incidents_api
 from ingest.fhir import api as fhir_api
@@ -40,4 +41,8 @@ API_ROUTERS: tuple[APIRouter, ...] = (
 # Only where the process runs in demo mode.
 DEMO_API_ROUTERS: tuple[APIRouter, ...] = (carrier_api.router,)
 # For platforms that push what devices said and systems that read; each request has its own token.
-PUSH_ROUTERS: tuple[APIRouter, ...] = (push_api.router, fhir_api.router)
+PUSH_ROUTERS: tuple[APIRouter, ...] = (
+    push_api.router,
+    fhir_api.router,
+    provisioning_api.router,
+)

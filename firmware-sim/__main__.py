@@ -16,10 +16,11 @@ from typing import Any
 
 from conductor import Conductor
 from control_line import ControlLine
+from enrolment import enrol
 from fleet import Fleet, Surroundings
 from history import History
 from mqtt_link import Broker
-from roster import Identity, RosterError, load, make_up, take
+from roster import TYPES, Identity, RosterError, load, make_up, take
 from scenario import Scenario, ScenarioError
 from scenario import load as load_scenario
 from setracker_watch import TcpServer
@@ -67,11 +68,26 @@ def _look_back(options: Options, scenario: Scenario, roster: list[Identity]) -> 
 
 
 def _roster(options: Options, scenario: Scenario) -> list[Identity]:
+    if options.provision is not None:
+        return _enrolled(options, options.provision)
     if options.credentials is not None:
         roster = load(options.credentials)
         return roster if options.devices is None else take(roster, options.devices)
     count = options.devices or _DEFAULT_DEVICES
     return make_up(count, scenario.fleet, scenario.serves, scenario.gateway_size)
+
+
+def _enrolled(options: Options, url: str) -> list[Identity]:
+    """The devices of a batch: from their credentials, which the first start has registered for."""
+    kept = options.credentials
+    if kept is None or not options.batch or options.batch_type not in TYPES:
+        raise RosterError(
+            "--provision needs --batch, --credentials for what comes, and a known type."
+        )
+    if kept.exists():
+        return load(kept)
+    fresh = make_up(options.devices or 1, {options.batch_type: 1.0}, frozenset(), 1)
+    return enrol(url, options.batch, fresh, kept)
 
 
 async def _simulate(

@@ -17,6 +17,9 @@ class Options:
     broker: tuple[str, int]
     tcp: tuple[str, int]
     credentials: Path | None
+    provision: str | None
+    batch: str
+    batch_type: str
     report: Path | None
     alarm_log: Path | None
     history: Path | None
@@ -47,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--broker", type=_address, default=("127.0.0.1", 1883), metavar="HOST:PORT")
     add("--tcp", type=_address, default=("127.0.0.1", 5093), metavar="HOST:PORT")
     add("--credentials", type=Path, metavar="FILE", help="JSON list of devices and passwords")
+    add("--provision", metavar="URL", help="register at this server where there are no credentials")
+    add("--batch", default="", help="name of the batch; its key is in FIRMWARE_SIM_BATCH_KEY")
+    add("--batch-type", default="watch", help="what the devices of the batch are (default: watch)")
     add("--report", type=Path, metavar="FILE", help="write the report here")
     add("--alarm-log", type=Path, metavar="FILE", help="write a JSON line for every alarm here")
     add("--history", type=Path, metavar="FILE", help="connect nowhere: write the past as CSV here")

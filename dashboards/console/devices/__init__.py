@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from dashboards.console.devices import (
     routes_access,
+    routes_batches,
     routes_bind,
     routes_certificates,
     routes_claim,
@@ -20,8 +21,8 @@ from dashboards.console.devices import (
 router = APIRouter()
 # Pages with a name of their own go before the page of a device by its id (service.RESERVED_IDS).
 for part in (
-    routes_list, routes_labels, routes_claim, routes_import, routes_register, routes_page,
-    routes_bind, routes_state, routes_modes, routes_access, routes_certificates,
+    routes_list, routes_labels, routes_claim, routes_import, routes_batches, routes_register,
+    routes_page, routes_bind, routes_state, routes_modes, routes_access, routes_certificates,
     routes_commands,
 ):  # fmt: skip
     router.include_router(part.router)

@@ -51,6 +51,7 @@ CHANGE = {
     "device.credential_revoked": N_("吊销了凭据"),
     "device.alias_added": N_("添加了协议名称"),
     "device.alias_removed": N_("删除了协议名称"),
+    "device.self_provisioned": N_("自助登记了设备"),
     "device.certificate_issued": N_("签发了证书"),
     "device.certificate_trusted": N_("登记了别处签发的证书"),
     "device.certificate_revoked": N_("吊销了证书"),
@@ -106,6 +107,10 @@ PROBLEM = {
     "devices.not_in_stock": N_("选中的设备里有的已不在库，请重新选"),
     "lasts.range": N_("请选择有效期"),
     "paper.unknown": N_("请选择标签纸"),
+    "batch.form": N_("批次名由字母、数字和横线组成，最长 32 个字符"),
+    "batch.taken": N_("这个批次名已经用过，请换一个"),
+    "profile.no_secret": N_("这种型号不自己登录，不能自助登记"),
+    "most.range": N_("一个批次 1 到 10000 台"),
     "csr.required": N_("请粘贴签名请求"),
     "csr.too_long": N_("签名请求太长了"),
     "csr.unreadable": N_("不是 PEM 格式的签名请求"),
@@ -128,7 +133,7 @@ PROBLEM = {
 _ORDER = (
     "device_id", "profile", "division_code", "gateway_id", "codec", "address", "serial",
     "elder_id", "room", "mode", "until", "reason", "note", "code", "devices", "paper", "lasts",
-    "csr", "days", "certificate",
+    "csr", "days", "certificate", "batch", "most",
 )  # fmt: skip
 CAPABILITY = {
     "sos": N_("求助按键"),

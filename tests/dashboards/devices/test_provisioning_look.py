@@ -45,7 +45,7 @@ async def test_every_page_is_accessible_fits_and_obeys_the_policy(
         context, page = await browse(chromium, url, opened.token, size)
         complaints = collect_complaints(page)
         found: list[str] = []
-        for name in ("labels", "claim", "import"):
+        for name in ("labels", "claim", "import", "batches"):
             await page.goto(f"{ROOT}/{name}")
             found += await look_at(page, f"{name}-{look}")
         for name in ("W-1/certificates",):
