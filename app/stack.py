@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from kernel.migrate import migrate
 log = structlog.get_logger(__name__)
 Progress = Callable[[str], None]
 PROCESSES = ("broker", "ingest", "worker", "scheduler", "web")
+_UNUSUAL_PORTS = range(20_000, 32_000)
 # What of the caller's settings the children get as well: how the pages look and are reached, whom
 # to call, what to log. Database, broker and keys are the stack's own.
 _INHERITED = (
@@ -53,8 +55,13 @@ class StackSettings:
 
 
 def free_port(host: str, wanted: int) -> int:
-    """Return `wanted` if it is free, else the next free one of the following twenty, else any."""
-    for port in (*range(wanted, wanted + 20), 0) if wanted else (0,):
+    """Return `wanted` if it is free, else the next free one of the following twenty, else any.
+
+    Any: below the range that the system itself takes ports from. Until the child listens, a second
+    later, a connection that somebody opens could be given one of those.
+    """
+    near = range(wanted, wanted + 20) if wanted else ()
+    for port in (*near, *random.sample(_UNUSUAL_PORTS, 50), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -174,15 +174,19 @@ async def check_incidents(db: Database) -> None:
     assert opened == []
 
 
-async def check_rung(db: Database, seats: Sequence[ScriptedOperator]) -> None:
-    """Every activation rang at a seat, or was on a list or page that a seat has looked at since."""
+async def check_rung(db: Database, seats: Sequence[ScriptedOperator], since: datetime) -> None:
+    """Every activation of the run rang at a seat, or was on a page that a seat has looked at."""
     rung = {(ring.incident_id, ring.activation) for seat in seats for ring in seat.rung}
     rendered: Counter[str] = Counter()
     for seat in seats:
         for incident_id, number in seat.rendered.items():
             rendered[incident_id] = max(rendered[incident_id], number)
     async with db.connection() as conn:
-        rows = await fetch_tuples(conn, "SELECT id::text, activation_count FROM incident")
+        rows = await fetch_tuples(
+            conn,
+            "SELECT id::text, activation_count FROM incident WHERE last_activation_at >= %s",
+            (since,),
+        )
     missed = [
         (incident_id, number)
         for incident_id, count in rows

@@ -71,7 +71,7 @@ class Run:
         await books.check_alarms(db, sent, self.since, complete=not result.lost)
         await books.check_incidents(db)
         seats = _seats.get(id(self.installation), [])
-        await books.check_rung(db, seats)
+        await books.check_rung(db, seats, self.since)
         return result
 
     async def balance(self, sent: Sent) -> Balance:
