@@ -80,6 +80,11 @@ _FACTORS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 )
 
 
+def metric_of_class(device_class: str) -> str:
+    """The metric of a binary sensor's class; empty where it has none."""
+    return _BINARY.get(device_class, ("", ""))[1]
+
+
 def metric_of(entity: Entity) -> str:
     """The metric that a sensor measures in a unit that we know; empty where it is none of ours."""
     name, unit = f"{entity.name} {entity.topic}".lower(), entity.unit.lower()
