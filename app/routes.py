@@ -6,6 +6,7 @@ from dashboards.console import deadletters, devices, elders, fleet, live
 from dashboards.console.account import login
 from dashboards.console.account import routes as account
 from dashboards.console.audit import routes as audit
+from dashboards.console.found import routes as found
 from dashboards.console.incidents import routes as incidents
 from dashboards.console.outbox import routes as outbox
 from dashboards.console.responders import routes as responders
@@ -27,6 +28,7 @@ PAGE_ROUTERS: tuple[APIRouter, ...] = (
     devices.router,
     deadletters.router,
     fleet.router,
+    found.router,
     users.router,
     responders.router,
     outbox.router,

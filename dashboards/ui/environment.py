@@ -55,6 +55,7 @@ class UiSettings:
             "devices",
             "dead_letters",
             "fleet",
+            "found",
             "staff",
             "responders",
             "outbox",

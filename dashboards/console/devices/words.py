@@ -26,6 +26,7 @@ EFFECT = {
 # What the audit log says was done, after a name: “巴图 绑定了设备”.
 CHANGE = {
     "device.registered": N_("登记了设备"),
+    "device.adopted": N_("接管了设备"),
     "device.corrected": N_("修改了资料"),
     "device.bound": N_("绑定了老人"),
     "device.unbound": N_("解除了绑定"),
