@@ -246,7 +246,7 @@ async def test_a_session_that_is_taken_over_gets_what_comes(port: int) -> None:
     sender = Client(port, "sender", *SERVICE)
     await eventually(sender.connected.is_set)
     sender.publish("t/a", "for the new one")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert (await reader.readexactly(1))[0] >> 4 == 3
     sender.close()
     for writer in (old, new):

@@ -172,6 +172,6 @@ async def browse(
         locale="zh-CN",
         **options,  # type: ignore[arg-type]
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     await context.add_cookies([{"name": COOKIE, "value": token, "url": url}])
     return context, await context.new_page()

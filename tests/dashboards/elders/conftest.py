@@ -235,7 +235,7 @@ class Browsing:
             java_script_enabled=scripts,
         )
         self.contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         await context.add_cookies(
             [{"name": "silverline_session", "value": person.token, "url": self.site.url}]
         )

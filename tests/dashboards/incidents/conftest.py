@@ -136,7 +136,7 @@ class Site:
             base_url=self.url, viewport={"width": size[0], "height": size[1]}, locale="zh-CN"
         )
         self.closing.push_async_callback(context.close)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         await context.add_cookies([{"name": web.COOKIE, "value": seat.token, "url": self.url}])
         return context
 

@@ -83,6 +83,6 @@ async def handset(chromium: Browser, site: Site) -> AsyncIterator[BrowserContext
         geolocation={"latitude": 40.8123, "longitude": 111.6543, "accuracy": 15},
         permissions=["geolocation"],
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     await context.close()

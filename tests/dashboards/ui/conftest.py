@@ -29,7 +29,7 @@ async def seat(chromium: Browser, stage: Stage) -> AsyncIterator[BrowserContext]
     context = await chromium.new_context(
         base_url=stage.url, viewport={"width": 1366, "height": 768}, locale="zh-CN"
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     await context.close()
 

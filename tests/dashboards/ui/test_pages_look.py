@@ -35,7 +35,7 @@ async def open_page(
 ) -> Page:
     options: dict[str, Any] = {"viewport": {"width": size[0], "height": size[1]}}
     context = await browser.new_context(base_url=stage.url, locale="zh-CN", **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     chosen = [{"name": k, "value": v, "url": stage.url} for k, v in cookies.items()]
     await context.add_cookies(chosen)  # type: ignore[arg-type]
     return await context.new_page()

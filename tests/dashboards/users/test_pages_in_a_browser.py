@@ -55,7 +55,7 @@ async def sit_down(
     context = await chromium.new_context(
         base_url=url, viewport={"width": width, "height": height}, locale="zh-CN"
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     page = await context.new_page()
     complaints = collect_complaints(page)
     await page.goto("/login")

@@ -178,7 +178,7 @@ async def test_what_a_killed_worker_had_half_done_is_done_once_by_the_next(
     assert await _run(world, 31) == 0  # held by the living worker: no second one touches it
     os.kill(worker.pid, signal.SIGKILL)
     await worker.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         # The server notices the dead connection and gives the row free.
         while await _run(world, 31) == 0:
             await asyncio.sleep(0.05)
