@@ -210,6 +210,16 @@ async def set_policies(tx: Tx, settings: TelemetrySettings) -> None:
         )
 
 
+async def aggregates_without_sketch(tx: Tx) -> bool:
+    """Community edition: whether the continuous aggregates are from before migration 0011."""
+    answer: bool = await fetch_value(
+        tx,
+        "SELECT NOT EXISTS (SELECT FROM pg_attribute"
+        " WHERE attrelid = to_regclass('reading_cagg_15m') AND attname = 'sketch')",
+    )
+    return answer
+
+
 async def aggregates_refreshed(tx: Tx, since: datetime) -> bool:
     """Community edition: whether every continuous aggregate was refreshed since a moment."""
     answer: bool = await fetch_value(

@@ -1,4 +1,4 @@
--- What only the Community edition has: continuous aggregates and the columnstore.
+-- What only the Community edition has: continuous aggregates.
 -- The rollup tables keep what is older than the readings; from `done_until` on the continuous
 -- aggregates take over. Marks of late readings are still made: not for them, which notice by
 -- themselves, but for whoever computes something of their own from readings.
@@ -61,8 +61,3 @@ CREATE OR REPLACE VIEW reading_sketch_1d AS
     SELECT device_no, metric, day, low, high, total, n, sketch
     FROM reading_cagg_1d
     WHERE day >= (SELECT done_until FROM rollup_state WHERE level = '1d');
-
-ALTER TABLE reading SET (
-    timescaledb.enable_columnstore = true,
-    timescaledb.segmentby = 'device_no, metric',
-    timescaledb.orderby = 'time DESC');

@@ -31,14 +31,18 @@ async def stand_in(storage: Storage, now: datetime) -> Database:
     """A week of readings and rollups first, as an installation has that is upgraded."""
     await put(storage.db, *week(now))
     await rollup.roll_up(storage.db, now + 7 * DAY)
-    text = (resources.files("ingest.telemetry") / "sql/community.sql").read_text("utf-8")
-    text = re.sub(r"MATERIALIZED VIEW (\w+)\s+WITH \([^)]*\)", r"VIEW \1", text)
-    text = text.replace("WITH NO DATA", "")
-    text = re.sub(r"ALTER TABLE reading SET \(.*?\);", "", text, flags=re.DOTALL)
     async with storage.db.transaction() as tx:
-        await tx.execute(text.encode())
+        await tx.execute(script("community.sql"))
         assert await schema_store.shape(tx) is StorageMode.COMMUNITY
     return storage.db
+
+
+def script(name: str) -> bytes:
+    """A script of the Community edition in words that the Apache edition knows."""
+    text = (resources.files("ingest.telemetry") / "sql" / name).read_text("utf-8")
+    text = re.sub(r"CREATE MATERIALIZED VIEW (\w+)\s+WITH \([^)]*\)", r"CREATE VIEW \1", text)
+    text = text.replace("WITH NO DATA", "").replace("DROP MATERIALIZED VIEW", "DROP TABLE")
+    return text.encode()
 
 
 def week(start: datetime) -> list[ReadingRow]:
@@ -103,3 +107,34 @@ async def test_the_policy_is_looked_after_by_valid_statements(
     async with stand_in.transaction() as tx:
         assert not await schema_store.aggregates_refreshed(tx, now)
         await schema_store.let_policy_delete(tx, allowed=False)
+
+
+async def test_aggregates_from_before_the_sketches_are_made_anew_with_their_history(
+    storage: Storage, now: datetime
+) -> None:
+    """Tables stand in for what was materialised; of three days the readings are deleted already."""
+    db = storage.db
+    await put(db, *week(now - 7 * DAY))
+    await rollup.roll_up(db, now)
+    async with db.transaction() as tx:
+        for level, bucket in (("15m", "bucket"), ("1h", "hour"), ("1d", "day")):
+            await tx.execute(
+                f"CREATE TABLE reading_cagg_{level} AS SELECT device_no, metric,"  # type: ignore[arg-type]  # noqa: S608
+                f" bucket AS {bucket}, low, high, total, n FROM reading_{level}"
+            )
+            await tx.execute(f"DELETE FROM reading_rollup_{level}")  # type: ignore[arg-type]  # noqa: S608
+        await tx.execute(
+            "UPDATE rollup_state SET done_until = telemetry_bucket('1 day', %s)", (now - 8 * DAY,)
+        )
+        await tx.execute("DELETE FROM reading WHERE time < %s", (now - 4 * DAY,))
+        assert await schema_store.aggregates_without_sketch(tx)
+        await tx.execute(script("community_upgrade.sql"))
+        await tx.execute(script("community.sql"))
+        assert not await schema_store.aggregates_without_sketch(tx)
+        for level in ("15m", "1h", "1d"):
+            rows = await fetch_tuples(
+                tx,
+                f"SELECT sum(n)::int, min(bucket) < %s FROM reading_{level}",  # type: ignore[arg-type]  # noqa: S608
+                (now - 6 * DAY,),
+            )
+            assert rows == [(2 * 7 * 96, True)], level
