@@ -9,7 +9,6 @@ import binascii
 import hashlib
 import hmac
 import os
-import unicodedata
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
@@ -108,16 +107,6 @@ class FieldCipher:
         if purpose not in self._index_keys:
             self._index_keys[purpose] = self._derive(self._index_id, f"index:{purpose}")
         return hmac.new(self._index_keys[purpose], text.encode(), hashlib.sha256).digest()
-
-
-def normalise_phone(text: str) -> str:
-    """Return the digits of a phone number without 0086/+86, for storing and for the blind index."""
-    # Chinese input methods type １３８ as readily as 138; both are the same number.
-    digits = "".join(c for c in unicodedata.normalize("NFKC", text) if c in "0123456789")
-    for prefix in ("0086", "86"):
-        if digits.startswith(prefix) and len(digits) - len(prefix) >= 10:
-            return digits[len(prefix) :]
-    return digits
 
 
 def mask_name(name: str) -> str:

@@ -9,6 +9,7 @@ from care.elders.ages import OLDEST_YEARS, age_on, local_date, years_before
 from care.elders.model import Contact, Draft, Phone, Sex
 from care.elders.problems import Problem
 from kernel.geo import outside_china
+from kernel.phones import is_phone, phone_of
 from kernel.resident_id import check_resident_id
 
 NAME_LIMIT, LABEL_LIMIT, ADDRESS_LIMIT, NOTES_LIMIT, NOTE_LIMIT = 60, 20, 200, 4000, 2000
@@ -127,10 +128,10 @@ def check_phones(phones: Sequence[Phone]) -> tuple[tuple[Phone, ...], list[Probl
     kept: list[Phone] = []
     for index, phone in enumerate(phones):
         label = normalise.plain_text(phone.label)
-        number = normalise.phone_of(phone.number)
+        number = phone_of(phone.number)
         if not phone.number.strip() and not label:
             continue
-        if not normalise.is_phone(number):
+        if not is_phone(number):
             problems.append(Problem(f"phones.{index}.number", "phone"))
         elif any(other.number == number for other in kept):
             problems.append(Problem(f"phones.{index}.number", "phone_twice"))
@@ -151,7 +152,7 @@ def check_contacts(
     own = frozenset(own_numbers)
     for index, contact in enumerate(contacts):
         name = normalise.name_of(contact.name)
-        number = normalise.phone_of(contact.phone)
+        number = phone_of(contact.phone)
         notes = normalise.plain_text(contact.notes)
         if not name and not contact.phone.strip() and not notes:
             continue
@@ -160,7 +161,7 @@ def check_contacts(
             problems.append(Problem(f"{at}.name", "required"))
         elif len(name) > NAME_LIMIT:
             problems.append(Problem(f"{at}.name", "too_long", {"limit": NAME_LIMIT}))
-        if not normalise.is_phone(number):
+        if not is_phone(number):
             problems.append(Problem(f"{at}.phone", "phone"))
         elif number in own:
             problems.append(Problem(f"{at}.phone", "phone_is_own"))

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from care.elders import normalise
+from kernel.phones import is_phone, phone_of
 
 _DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,63}")
 _ID_NUMBER = re.compile(r"\d{17}[\dX]")
@@ -40,14 +41,14 @@ def read_query(text: str) -> Wanted:
     if not text:
         return Wanted()
     number = normalise.id_number_of(text)
-    phone = normalise.phone_of(text)
+    phone = phone_of(text)
     numeric = re.fullmatch(r"[+0-9０-９\s\-‐-―()（）Xx]+", text) is not None
     letters = re.sub(r"['’\s]", "", text).lower().replace("ü", "v")
     compact = text.replace(" ", "")
     return Wanted(
         name="" if numeric else normalise.name_of(text),
         letters=letters if letters.isascii() and letters.isalpha() else "",
-        phone=phone if numeric and normalise.is_phone(phone) else "",
+        phone=phone if numeric and is_phone(phone) else "",
         id_number=number if _ID_NUMBER.fullmatch(number) else "",
         device=compact if _DEVICE_ID.fullmatch(compact) else "",
     )

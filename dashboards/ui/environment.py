@@ -60,7 +60,7 @@ class UiSettings:
             "responders",
             "outbox",
             "audit",
-        }  # fmt: skip
+        }
     )
 
 

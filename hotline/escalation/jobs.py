@@ -24,9 +24,10 @@ from hotline.incidents import store as incidents
 from hotline.incidents.model import Incident, Status
 from hotline.incidents.steps import make_louder
 from kernel.auth.model import SYSTEM
-from kernel.crypto import FieldCipher, normalise_phone
+from kernel.crypto import FieldCipher
 from kernel.db import TRANSIENT_ERRORS, Database, Tx
 from kernel.logs import describe
+from kernel.phones import phone_of
 
 log = structlog.get_logger(__name__)
 BATCH = 200
@@ -46,7 +47,7 @@ class FallbackPhone:
 
     def target(self) -> Target | None:
         """Return it as somebody to call."""
-        digits = normalise_phone(self.number)
+        digits = phone_of(self.number)
         if len(digits) < 3:
             return None
         return Target(

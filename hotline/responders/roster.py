@@ -14,10 +14,11 @@ from hotline.responders.model import Skill
 from hotline.responders.roster_store import Filters, Row
 from kernel import audit
 from kernel.auth.model import SYSTEM, Actor, Permission
-from kernel.crypto import FieldCipher, normalise_phone
+from kernel.crypto import FieldCipher
 from kernel.db import Tx
 from kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from kernel.ids import new_id
+from kernel.phones import phone_of
 
 NAME_LIMIT, STATION_LIMIT = 60, 120
 SENTENCES = {
@@ -74,8 +75,8 @@ def invalid(problems: dict[str, str], sentences: dict[str, str]) -> Invalid:
 
 def digits_of(phone: str) -> str:
     """Return the digits of a number, "" for what is none."""
-    number = normalise_phone(phone)
-    return number if re.fullmatch(r"[0-9]{3,15}", number) else ""
+    number = phone_of(phone)
+    return number if re.fullmatch(r"\+?[0-9]{3,15}", number) else ""
 
 
 async def search(

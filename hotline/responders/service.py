@@ -9,9 +9,10 @@ from hotline.contacts.model import PHONE
 from hotline.incidents.model import Incident
 from hotline.responders import rules, store
 from hotline.responders.model import Skill, Suggestion
-from kernel.crypto import FieldCipher, normalise_phone
+from kernel.crypto import FieldCipher
 from kernel.db import Tx
 from kernel.errors import Invalid
+from kernel.phones import phone_of
 
 
 async def add(
@@ -28,7 +29,7 @@ async def add(
     user_id: uuid.UUID | None = None,
 ) -> uuid.UUID:
     """Register a responder and return the id. Raises Invalid for a number without digits."""
-    number = normalise_phone(phone)
+    number = phone_of(phone)
     if len(number) < 3:
         raise Invalid("this is not a phone number", {"phone": "too short"})
     return await store.insert(

@@ -13,7 +13,6 @@ from care.elders.model import Contact, Elder, LivingSituation, Phone, Relation, 
 from care.elders.pinyin import reading_of
 from care.watching.model import Threshold, Watch
 from care.watching.rules import check_thresholds, check_watch
-from kernel.crypto import normalise_phone
 from kernel.ids import new_id
 from tests.care.samples import ID_NUMBER, LI, NEIGHBOUR, PHONE, SON
 
@@ -145,45 +144,10 @@ def test_spelling_something_twice_changes_nothing(text: str) -> None:
     for spell in (
         normalise.name_of,
         normalise.id_number_of,
-        normalise.phone_of,
         normalise.address_of,
         normalise.plain_text,
     ):
         assert spell(spell(text)) == spell(text)
-
-
-@given(st.text(alphabet="0123456789+-() 转x０１２", max_size=24))
-def test_a_phone_keeps_only_digits_and_a_leading_plus(text: str) -> None:
-    number = normalise.phone_of(text)
-    assert number.removeprefix("+").isdigit() or number == ""
-
-
-@given(
-    st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True), st.sampled_from(["", "+86", "0086 ", "86"])
-)
-def test_a_mobile_number_is_found_however_it_is_written(number: str, prefix: str) -> None:
-    spaced = f"{prefix}{number[:3]}-{number[3:7]} {number[7:]}"
-    assert normalise.phone_of(spaced) == number == normalise_phone(spaced)
-    assert normalise.is_phone(number)
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("0471-6281234", "04716281234"),
-        ("(0471) 628 1234 转 802", "04716281234"),
-        ("+86 471 6281234", "04716281234"),
-        ("+86 10 8888 1234", "01088881234"),
-        ("400-800-1234", "4008001234"),
-        ("+1 (415) 555-2671", "+14155552671"),
-        ("００４９ 30 901820", "+4930901820"),
-        ("１３８１２３４５６７８", PHONE),
-        ("12349", "12349"),
-    ],
-)
-def test_phones_of_every_kind_get_one_spelling(text: str, number: str) -> None:
-    assert normalise.phone_of(text) == number
-    assert normalise.is_phone(number)
 
 
 def test_names_lose_alignment_and_keep_their_dot() -> None:

@@ -15,7 +15,6 @@ from kernel.crypto import (
     mask_name,
     mask_phone,
     new_master_key,
-    normalise_phone,
     parse_master_key,
 )
 
@@ -92,33 +91,6 @@ def test_master_keys_are_made_and_read() -> None:
         parse_master_key(base64.b64encode(os.urandom(16)).decode())
     with pytest.raises(CryptoError, match="no master key"):
         FieldCipher({})
-
-
-@pytest.mark.parametrize(
-    ("text", "digits"),
-    [
-        ("13812345678", "13812345678"),
-        ("+86 138-1234-5678", "13812345678"),
-        ("0086 138 1234 5678", "13812345678"),
-        ("8613812345678", "13812345678"),
-        ("１３８１２３４５６７８", "13812345678"),
-        ("（0471）691 2345", "04716912345"),
-        ("+86 471 691 2345", "4716912345"),
-        ("86123456", "86123456"),
-        ("12349", "12349"),
-        ("٣٨", ""),
-        ("没有电话", ""),
-    ],
-)
-def test_phone_numbers_are_written_one_way(text: str, digits: str) -> None:
-    assert normalise_phone(text) == digits
-
-
-@given(st.text(max_size=30))
-def test_a_normal_phone_number_stays_as_it_is(text: str) -> None:
-    once = normalise_phone(text)
-    assert once.isascii()
-    assert once == "" or once.isdigit()
 
 
 @pytest.mark.parametrize(

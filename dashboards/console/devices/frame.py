@@ -1,18 +1,16 @@
 """What every route of the devices' pages shares: dependencies, rendering, form values, refusals."""
 
-import uuid
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Depends, Request
-from starlette.datastructures import UploadFile
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from dashboards.console.devices import words
 from dashboards.console.show import show as show_page
 from dashboards.console.show import words_of
+from dashboards.console.typed import form_values, see_other, uuid_in, version_in
 from dashboards.ui.filters import when_text
 from dashboards.ui.i18n import N_
 from devices.registry import finding, guard
@@ -21,6 +19,10 @@ from kernel.auth.web import requires
 from kernel.errors import Conflict
 from kernel.web import WebContext, get_context, get_now
 
+__all__ = [
+    "ROOT", "Binder", "Context", "Now", "Reader", "Writer", "done", "download", "form_values",
+    "path_of", "see_other", "show", "too_late", "uuid_in", "version_in",
+]  # fmt: skip
 ROOT = "/console/devices"
 Context = Annotated[WebContext, Depends(get_context)]
 Now = Annotated[datetime, Depends(get_now)]
@@ -58,11 +60,6 @@ def show(
         path_of=path_of,
         **values,
     )
-
-
-def see_other(path: str) -> Response:
-    """Send the browser on after something was done."""
-    return RedirectResponse(path, 303)
 
 
 def download(data: bytes, media_type: str, name: str) -> Response:
@@ -108,27 +105,3 @@ async def too_late(
         headline=title,
         sentence=sentence,
     )
-
-
-async def form_values(request: Request) -> dict[str, str]:
-    """Return the text fields of a form, without spaces around them and what no database takes."""
-    form = await request.form()
-    return {
-        name: value.replace("\0", "").strip()
-        for name, value in form.multi_items()
-        if not isinstance(value, UploadFile)
-    }
-
-
-def uuid_in(values: Mapping[str, str], name: str) -> uuid.UUID | None:
-    """Return an id that a form sent, None when it is none."""
-    try:
-        return uuid.UUID(values.get(name, ""))
-    except ValueError:
-        return None
-
-
-def version_in(values: Mapping[str, str]) -> int:
-    """Return the version that the person saw; 0, which no device has, when there is none."""
-    text = values.get("version", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

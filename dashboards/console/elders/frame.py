@@ -1,20 +1,22 @@
 """What every route of the elders' pages shares: dependencies, rendering, form values."""
 
-import uuid
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from starlette.datastructures import UploadFile
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
+from dashboards.console.typed import form_values, number_in, see_other, uuid_in
 from dashboards.ui.environment import Pages
 from dashboards.ui.i18n import Translator, translator
 from kernel.auth.model import Actor, Permission
 from kernel.auth.web import requires
 from kernel.web import WebContext, get_context, get_now
 
+__all__ = [
+    "ROOT", "Context", "Importer", "Now", "Reader", "Revealer", "Writer", "form_values",
+    "language", "number_in", "see_other", "show", "uuid_in",
+]  # fmt: skip
 ROOT = "/console/elders"
 Context = Annotated[WebContext, Depends(get_context)]
 Now = Annotated[datetime, Depends(get_now)]
@@ -47,33 +49,6 @@ def show(
     )
 
 
-def see_other(path: str) -> Response:
-    """Send the browser on after something was done."""
-    return RedirectResponse(path, 303)
-
-
 def language(actor: Actor) -> Translator:
     """Return the translator of the person's language."""
     return translator(actor.locale)
-
-
-async def form_values(request: Request) -> dict[str, str]:
-    """Return the text fields of a form. Of a name that comes twice the last one counts: a button's
-    value stands behind a hidden field of the same name.
-    """
-    form = await request.form()
-    return {name: value for name, value in form.multi_items() if not isinstance(value, UploadFile)}
-
-
-def uuid_in(values: Mapping[str, str], name: str) -> uuid.UUID | None:
-    """Return an id that a form sent, None when it is none."""
-    try:
-        return uuid.UUID(values.get(name, ""))
-    except ValueError:
-        return None
-
-
-def number_in(values: Mapping[str, str], name: str, default: int = 0) -> int:
-    """Return a whole number that a form sent, the default when it is none."""
-    text = values.get(name, "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else default

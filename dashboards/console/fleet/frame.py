@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request
-from starlette.datastructures import UploadFile
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from care.roster import store as roster_store
 from dashboards.console.devices import words as device_words
 from dashboards.console.fleet import words
 from dashboards.console.show import show as show_page
 from dashboards.console.show import words_of
+from dashboards.console.typed import form_values, see_other
 from dashboards.ui.i18n import Translator
 from kernel.auth.model import Actor, Permission
 from kernel.auth.web import requires
@@ -20,6 +20,10 @@ from kernel.db import Tx
 from kernel.divisions.codes import significant_prefix
 from kernel.web import WebContext, get_context, get_now
 
+__all__ = [
+    "ROOT", "Context", "Now", "Technician", "address", "division_choices", "division_in",
+    "form_values", "say", "see_other", "show", "whole",
+]  # fmt: skip
 ROOT = "/console/fleet"
 Context = Annotated[WebContext, Depends(get_context)]
 Now = Annotated[datetime, Depends(get_now)]
@@ -74,24 +78,9 @@ def address(path: str, **values: object) -> str:
     return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
-async def form_values(request: Request) -> dict[str, str]:
-    """Return the text fields of a form, without spaces around them and what no database takes."""
-    form = await request.form()
-    return {
-        name: value.replace("\0", "").strip()
-        for name, value in form.multi_items()
-        if not isinstance(value, UploadFile)
-    }
-
-
 def whole(text: str, most: int) -> int | None:
     """Return a whole number from 0 to `most` that somebody sent, None for anything else."""
     if not (text.isascii() and text.isdigit() and len(text) < 12):
         return None
     number = int(text)
     return number if number <= most else None
-
-
-def see_other(path: str) -> Response:
-    """Send the browser on after something was done."""
-    return RedirectResponse(path, 303)

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from starlette.datastructures import UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from dashboards.console.incidents.words import problems_of, refusal
 from dashboards.console.show import show as show_page
+from dashboards.console.typed import form_values, uuid_in, version_in
 from dashboards.ui.i18n import Translator, translator
 from kernel.auth.model import Actor, Permission
 from kernel.auth.web import requires
@@ -72,23 +72,17 @@ class Sent:
     @property
     def version(self) -> int:
         """The version that the person saw; 0, which no incident has, when the form has none."""
-        text = self.values.get("version", "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        return version_in(self.values)
 
     def id_of(self, name: str) -> uuid.UUID | None:
         """Return an id that the form sent, None when it is none."""
-        try:
-            return uuid.UUID(self.values.get(name, ""))
-        except ValueError:
-            return None
+        return uuid_in(self.values, name)
 
 
 async def _sent(
     request: Request, incident_id: uuid.UUID, ctx: Context, actor: Handler, now: Now
 ) -> Sent:
-    form = await request.form()
-    values = {name: text for name, text in form.items() if not isinstance(text, UploadFile)}
-    return Sent(request, ctx, actor, now, incident_id, values)
+    return Sent(request, ctx, actor, now, incident_id, await form_values(request))
 
 
 Form = Annotated[Sent, Depends(_sent)]

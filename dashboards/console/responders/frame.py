@@ -42,32 +42,7 @@ async def _viewer(actor: Annotated[Actor, Depends(web.current_actor)]) -> Actor:
 # The administrator or the supervisor; one permission alone could not say this.
 Manager = Annotated[Actor, Depends(_manager)]
 Viewer = Annotated[Actor, Depends(_viewer)]
-Form = Mapping[str, object]
-
-
-def text_of(form: Form, name: str) -> str:
-    """Return what was typed, "" for what is missing."""
-    value = form.get(name, "")
-    return value.strip() if isinstance(value, str) else ""
-
-
-def number_of(form: Form, name: str, missing: int = -1) -> int:
-    """Return a whole number that was typed, `missing` for anything else."""
-    value = text_of(form, name)
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else missing
-
-
-def id_of(form: Form, name: str) -> uuid.UUID | None:
-    """Return the id that was chosen, None for none."""
-    try:
-        return uuid.UUID(text_of(form, name))
-    except ValueError:
-        return None
-
-
-def version_of(form: Form) -> int:
-    """Return the version that the person saw."""
-    return number_of(form, "version", 0)
+Form = Mapping[str, str]
 
 
 def errors_of(error: Invalid, tr: Translator) -> dict[str, str]:

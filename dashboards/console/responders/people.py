@@ -11,9 +11,10 @@ from fastapi import Form as Field
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.console.responders import frame
-from dashboards.console.responders.frame import Context, Manager, Now, Viewer, text_of
+from dashboards.console.responders.frame import Context, Manager, Now, Viewer
 from dashboards.console.responders.words import SKILLS
 from dashboards.console.show import show, words_of
+from dashboards.console.typed import form_values, uuid_in, version_in
 from dashboards.ui.listing import Listing
 from hotline.responders import roster, roster_store
 from hotline.responders.model import Skill
@@ -44,14 +45,14 @@ class Typed:
     def of_form(cls, form: frame.Form) -> "Typed":
         """Read what a browser sent."""
         return cls(
-            name=text_of(form, "name"),
-            station=text_of(form, "station"),
-            skills=frozenset(one.value for one in Skill if text_of(form, f"skill-{one}")),
-            division=text_of(form, "division"),
-            phone=text_of(form, "phone"),
-            user_id=str(frame.id_of(form, "user_id") or ""),
-            disabled=bool(text_of(form, "disabled")),
-            version=frame.version_of(form),
+            name=form.get("name", ""),
+            station=form.get("station", ""),
+            skills=frozenset(one.value for one in Skill if form.get(f"skill-{one}", "")),
+            division=form.get("division", ""),
+            phone=form.get("phone", ""),
+            user_id=str(uuid_in(form, "user_id") or ""),
+            disabled=bool(form.get("disabled", "")),
+            version=version_in(form),
         )
 
     @classmethod
@@ -117,7 +118,7 @@ async def new_responder(request: Request, ctx: Context, now: Now, actor: Manager
 @router.post("")
 async def create_responder(request: Request, ctx: Context, now: Now, actor: Manager) -> Response:
     """Add a responder."""
-    typed = Typed.of_form(await request.form())
+    typed = Typed.of_form(await form_values(request))
     try:
         async with ctx.db.transaction() as tx:
             prefix = await frame.division_of(tx, actor, typed.division)
@@ -141,7 +142,7 @@ async def edit_responder(
     request: Request, ctx: Context, now: Now, actor: Manager, responder_id: uuid.UUID
 ) -> Response:
     """Change a responder."""
-    typed = Typed.of_form(await request.form())
+    typed = Typed.of_form(await form_values(request))
     try:
         async with ctx.db.transaction() as tx:
             prefix = await frame.division_of(tx, actor, typed.division)

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.console.responders import frame
-from dashboards.console.responders.frame import Context, Manager, Now, text_of
+from dashboards.console.responders.frame import Context, Manager, Now
 from dashboards.console.show import show, words_of
+from dashboards.console.typed import form_values, number_in, uuid_in, version_in
 from hotline.escalation import settings
 from hotline.escalation.settings_store import PhoneRow
 from hotline.responders import roster_store
@@ -36,9 +37,9 @@ class Typed:
     @classmethod
     def of_form(cls, form: frame.Form) -> "Typed":
         """Read what a browser sent."""
-        user_id = str(frame.id_of(form, "user_id") or "")
-        words = {name: text_of(form, name) for name in ("division", "position", "name", "phone")}
-        return cls(**words, user_id=user_id, version=frame.version_of(form))
+        user_id = str(uuid_in(form, "user_id") or "")
+        words = {name: form.get(name, "") for name in ("division", "position", "name", "phone")}
+        return cls(**words, user_id=user_id, version=version_in(form))
 
     @classmethod
     def of_row(cls, row: PhoneRow) -> "Typed":
@@ -48,7 +49,7 @@ class Typed:
 
     def wanted(self, division: str) -> settings.PhoneForm:
         """Return what the service takes."""
-        position = frame.number_of({"position": self.position}, "position")
+        position = number_in({"position": self.position}, "position", -1)
         user_id = uuid.UUID(self.user_id) if self.user_id else None
         return settings.PhoneForm(division, position, self.name, self.phone, user_id)
 
@@ -104,7 +105,7 @@ async def remove_phone(
     request: Request, ctx: Context, now: Now, actor: Manager, phone_id: uuid.UUID
 ) -> Response:
     """Remove a duty phone."""
-    version = frame.version_of(await request.form())
+    version = version_in(await form_values(request))
     try:
         async with ctx.db.transaction() as tx:
             await settings.remove_phone(tx, actor, phone_id, version, now)
@@ -116,7 +117,7 @@ async def remove_phone(
 async def _save(
     request: Request, ctx: WebContext, now: datetime, actor: Actor, phone_id: uuid.UUID | None
 ) -> Response:
-    typed = Typed.of_form(await request.form())
+    typed = Typed.of_form(await form_values(request))
     try:
         async with ctx.db.transaction() as tx:
             division = await frame.division_of(tx, actor, typed.division)

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboards.console.responders import frame
-from dashboards.console.responders.frame import Context, Manager, Now, number_of, text_of
+from dashboards.console.responders.frame import Context, Manager, Now
 from dashboards.console.responders.words import NOTIFY
 from dashboards.console.show import show, words_of
+from dashboards.console.typed import form_values, number_in, version_in
 from devices.alarms import Severity
 from hotline.escalation import rules, settings
 from hotline.escalation.rules import Notify
@@ -60,24 +61,26 @@ def policy_of(form: frame.Form) -> rules.Policy:
     steps = []
     for number in range(1, settings.MOST_STEPS + 1):
         key = f"step-{number}-"
-        if not text_of(form, key + "after"):
+        if not form.get(key + "after", ""):
             continue
-        duty = text_of(form, key + "notify") == Notify.DUTY_PHONE
+        duty = form.get(key + "notify", "") == Notify.DUTY_PHONE
         steps.append(
             rules.Step(
-                number_of(form, key + "after"),
+                number_in(form, key + "after", -1),
                 Notify.DUTY_PHONE if duty else Notify.EVERYONE,
-                number_of(form, key + "repeat", 0 if not text_of(form, key + "repeat") else -1),
-                number_of(form, key + "every", 60 if not text_of(form, key + "every") else -1),
-                text_of(form, key + "window"),
+                number_in(form, key + "repeat", 0 if not form.get(key + "repeat", "") else -1),
+                number_in(form, key + "every", 60 if not form.get(key + "every", "") else -1),
+                form.get(key + "window", ""),
             )
         )
     limits = {
-        status: number_of(form, f"limit-{status}")
+        status: number_in(form, f"limit-{status}", -1)
         for status in LIMITS
-        if text_of(form, f"limit-{status}")
+        if form.get(f"limit-{status}", "")
     }
-    return rules.Policy(tuple(steps), limits, number_of(form, "answer"), number_of(form, "stale"))
+    return rules.Policy(
+        tuple(steps), limits, number_in(form, "answer", -1), number_in(form, "stale", -1)
+    )
 
 
 @router.get("")
@@ -146,10 +149,9 @@ def _severity(text: str) -> Severity:
 @router.post("/edit")
 async def save_policy(request: Request, ctx: Context, now: Now, actor: Manager) -> Response:
     """Store a policy."""
-    form = await request.form()
-    typed = {name: text_of(form, name) for name in form}
-    severity, version = _severity(text_of(form, "severity")), frame.version_of(form)
-    division, first = text_of(form, "division"), text_of(form, "opened")
+    form = await form_values(request)
+    severity, version = _severity(form.get("severity", "")), version_in(form)
+    division, first = form.get("division", ""), form.get("opened", "")
     try:
         async with ctx.db.transaction() as tx:
             division = await frame.division_of(tx, actor, division)
@@ -160,7 +162,7 @@ async def save_policy(request: Request, ctx: Context, now: Now, actor: Manager) 
     except Invalid as error:
         errors = frame.errors_of(error, words_of(request, now))
         return await _form(
-            request, ctx, now, actor, division, severity, typed, version, errors, first
+            request, ctx, now, actor, division, severity, form, version, errors, first
         )
     except Conflict:
         return frame.overtaken(request, now)
@@ -170,12 +172,12 @@ async def save_policy(request: Request, ctx: Context, now: Now, actor: Manager) 
 @router.post("/remove")
 async def remove_policy(request: Request, ctx: Context, now: Now, actor: Manager) -> Response:
     """Let the division above, or the defaults, count again."""
-    form = await request.form()
-    severity, version = _severity(text_of(form, "severity")), frame.version_of(form)
+    form = await form_values(request)
+    severity, version = _severity(form.get("severity", "")), version_in(form)
     try:
         async with ctx.db.transaction() as tx:
             await settings.remove_policy(
-                tx, actor, text_of(form, "division"), severity, version, now
+                tx, actor, form.get("division", ""), severity, version, now
             )
     except Conflict:
         return frame.overtaken(request, now)
