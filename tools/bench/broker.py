@@ -97,10 +97,11 @@ class Publisher:
         self._under_way = 0
         self._left_over = 0
 
-    def publish(self, wanted: Iterable[Published]) -> int:
+    def publish(self, wanted: Iterable[Published], *, wait: bool = True) -> int:
         """Publish and return how many there were; the broker has acknowledged all of them.
 
-        Raises TimeoutError when it does not take them.
+        Without `wait` the last ones may still be under way. Raises TimeoutError when the broker
+        does not take them.
         """
         sent = 0
         for part in _parts(wanted):
@@ -110,7 +111,7 @@ class Publisher:
             self._under_way += len(part)
             sent += len(part)
             self._hear(0)
-        while self._under_way:
+        while wait and self._under_way:
             self._hear(_WAIT_SECONDS)
         return sent
 

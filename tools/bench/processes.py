@@ -6,11 +6,11 @@ import contextlib
 import os
 import re
 import secrets
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,27 +28,25 @@ class BenchError(Exception):
     """The run cannot be made or its result cannot be trusted."""
 
 
-class Ingest:
-    """`silverline ingest` as it runs in production, one process."""
+_MASTER_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
 
-    def __init__(self, url: str, mqtt_port: int, log: Path, *, share: str = "", name: str = ""):
+
+class _Process:
+    """One of Silverline's processes, with a port for its health and a log."""
+
+    def __init__(self, command: str, url: str, log: Path, own: dict[str, str]) -> None:
         self._health = free_port()
         self._log = log
         environment = os.environ | {
             "SILVERLINE_DATABASE__URL": url,
-            "SILVERLINE_MQTT__PORT": str(mqtt_port),
-            "SILVERLINE_MQTT__PASSWORD": "bench",
-            "SILVERLINE_MQTT__SHARE_GROUP": share,
-            "SILVERLINE_MQTT__CLIENT_ID": name,
-            "SILVERLINE_WATCH__PORT": "0",
             "SILVERLINE_HEALTH__PORT": str(self._health),
-            "SILVERLINE_MASTER_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+            "SILVERLINE_MASTER_KEY": _MASTER_KEY,
             "SILVERLINE_LOG_LEVEL": "WARNING",
         }
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "ingest"],
-                env=environment,
+                [sys.executable, "-m", "app.cli", command],
+                env=environment | own,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -58,23 +56,14 @@ class Ingest:
         """The number of the process."""
         return self._process.pid
 
-    def halt(self) -> None:
-        """Let it stand still in the middle of what it does."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def go(self) -> None:
-        """Let it go on."""
-        os.kill(self.pid, signal.SIGCONT)
-
     def end(self) -> None:
         """Stop it in order; what it has taken in is finished."""
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
         self._process.wait(30)
 
     async def ready(self) -> None:
-        """Wait until it is subscribed and has the database. Raises BenchError when it does not."""
+        """Wait until it says that it is ready. Raises BenchError when it does not."""
         deadline = time.monotonic() + _READY_SECONDS
         async with httpx.AsyncClient(trust_env=False) as client:
             while time.monotonic() < deadline and self._process.poll() is None:
@@ -85,7 +74,7 @@ class Ingest:
                 except httpx.TransportError:
                     pass
                 await asyncio.sleep(0.05)
-        raise BenchError(f"ingest does not get ready:\n{self.last_words()}")
+        raise BenchError(f"it does not get ready:\n{self.last_words()}")
 
     async def metrics(self) -> dict[str, float]:
         """What the process says of itself, by name and labels. Empty while it does not answer."""
@@ -100,6 +89,59 @@ class Ingest:
     def last_words(self) -> str:
         """The end of its log."""
         return self._log.read_text(errors="replace")[-2000:]
+
+
+class Ingest(_Process):
+    """`silverline ingest` as it runs in production."""
+
+    def __init__(self, url: str, mqtt_port: int, log: Path, *, share: str = "", name: str = ""):
+        own = {
+            "SILVERLINE_MQTT__PORT": str(mqtt_port),
+            "SILVERLINE_MQTT__PASSWORD": "bench",
+            "SILVERLINE_MQTT__SHARE_GROUP": share,
+            "SILVERLINE_MQTT__CLIENT_ID": name,
+            "SILVERLINE_WATCH__PORT": "0",
+        }
+        super().__init__("ingest", url, log, own)
+
+
+class Web(_Process):
+    """`silverline web`, on a port of its own."""
+
+    def __init__(self, url: str, log: Path) -> None:
+        port = free_port()
+        self.base_url = f"http://127.0.0.1:{port}"
+        own = {
+            "SILVERLINE_WEB__PORT": str(port),
+            "SILVERLINE_WEB__PUBLIC_URL": self.base_url,
+            "SILVERLINE_WEB__SECURE_COOKIES": "false",
+        }
+        super().__init__("web", url, log, own)
+
+
+@asynccontextmanager
+async def flood(port: int, devices: int, rate: float, batch: int = 1) -> AsyncIterator[None]:
+    """Vitals at a steady rate (messages a second), for as long as the context lasts."""
+    process = await asyncio.create_subprocess_exec(
+        *(
+            sys.executable,
+            "-m",
+            "tools.bench.flood",
+            f"{port}",
+            f"{devices}",
+            f"{rate}",
+            f"{batch}",
+        ),
+        stdout=subprocess.PIPE,
+    )
+    try:
+        if process.stdout is None or not await process.stdout.readline():
+            raise BenchError("the flood does not begin")
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 @dataclass(frozen=True, slots=True)
