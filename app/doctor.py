@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 import psycopg
@@ -12,7 +13,7 @@ from app.embedded.children import EmbeddedError
 from app.embedded.postgres import programs
 from app.settings import Settings, load_settings
 from dashboards.ui.assets import Assets, AssetsMissing
-from ingest.telemetry.modes import probe
+from ingest.telemetry.status import storage_status
 from kernel import audit
 from kernel.clock import utcnow
 from kernel.db import Database, fetch_value
@@ -22,6 +23,7 @@ from kernel.migrate import pending
 Level = Literal["ok", "warning", "problem"]
 FREE_DISK_BYTES = 2 * 1024**3
 CLOCK_SKEW_SECONDS = 2.0
+ROLLUP_LAG = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +138,16 @@ async def _schema(db: Database) -> Finding:
 
 async def _storage(db: Database) -> Finding:
     async with db.connection() as conn:
-        mode = await probe(conn)
         version = await fetch_value(conn, "SHOW server_version")
-    return Finding("ok", "storage", f"PostgreSQL {version}, readings in mode {mode.value}")
+    found = await storage_status(db, utcnow())
+    text = f"PostgreSQL {version}, readings in mode {found.mode.value}"
+    if found.moving or found.mode is not found.possible:
+        text += ", which is not yet what this database can do"
+        return Finding("warning", "storage", text, "run `silverline storage adopt-timescale`")
+    if found.lag is not None and found.lag > ROLLUP_LAG:
+        text += f", rolled up until {str(found.lag).partition('.')[0]} ago"
+        return Finding("warning", "storage", text, "see that a scheduler runs")
+    return Finding("ok", "storage", text)
 
 
 async def _clock(db: Database) -> Finding:
