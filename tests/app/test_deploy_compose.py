@@ -35,6 +35,7 @@ def test_our_processes_have_no_rights_and_their_limits(compose: Compose, name: s
     service = compose["services"][name]
     assert service["command"] == [name]
     assert service["read_only"]
+    assert service["volumes"] == ["data:/var/lib/silverline"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     limits = service["deploy"]["resources"]["limits"]
@@ -155,6 +156,11 @@ def test_the_image_runs_as_a_number_that_is_not_root(containerfile: str) -> None
     users = re.findall(r"^USER (\S+)$", containerfile, re.M)
     assert users == ["10001:10001"]
     assert containerfile.index("USER 10001") > containerfile.rindex("COPY ")
+
+
+def test_what_is_kept_in_files_lies_where_the_volume_is(containerfile: str) -> None:
+    assert "SILVERLINE_DATA_DIR=/var/lib/silverline" in containerfile
+    assert re.search(r"install -d -o silverline .* /var/lib/silverline", containerfile)
 
 
 def test_the_image_is_built_from_the_lock_files(containerfile: str) -> None:

@@ -73,6 +73,9 @@ def _contents() -> None:
     plain = [p for p in project.glob("[a-z]*/**/*.py") if not _compiled(p).exists()]
     if plain:
         raise WrongError(f"{plain[0]} is not compiled")
+    data = Path(os.environ["SILVERLINE_DATA_DIR"])
+    if data.stat().st_uid != os.getuid() or data.is_relative_to("/tmp"):  # noqa: S108
+        raise WrongError(f"{data} is not a place to keep things")
     _good("holds no tools of the build, no .env, nothing of its own user's; code is compiled")
 
 
