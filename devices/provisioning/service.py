@@ -201,7 +201,7 @@ async def _record(
         tx,
         actor=actor,
         action=action,
-        subject_type="provisioning_batch",
+        subject_type="batch",
         subject_id=batch,
         division=division,
         detail=detail,

@@ -97,6 +97,19 @@ async def overview(tx: Tx, device_id: str, actor: Actor, now: datetime) -> Overv
     )
 
 
+async def to_put_behind(tx: Tx, gateway: Device, actor: Actor, text: str) -> list[Device]:
+    """Return devices that the gateway could speak for: those of its protocol, at most 20."""
+    own = PROFILES.get(gateway.profile)
+    models = [
+        model.code
+        for model in PROFILES.values()
+        if own is not None and model.codec == own.codec and model.type is not DeviceType.GATEWAY
+    ]
+    return await inventory.to_put_behind(
+        tx, gateway.no, models, text, scope=actor.division, limit=20
+    )
+
+
 async def last_change(tx: Tx, device_id: str) -> Change | None:
     """Return what was last done with a device, to tell those who came too late."""
     found = await history_store.changes(tx, device_id, 1)

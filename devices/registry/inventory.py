@@ -138,6 +138,33 @@ async def behind(tx: Tx, gateway_no: int) -> list[Device]:
     )
 
 
+async def to_put_behind(
+    tx: Tx, gateway_no: int, models: list[str], text: str, *, scope: str, limit: int
+) -> list[Device]:
+    """Return devices of these models within the prefix that are not behind this gateway.
+
+    `text` is a part of the id, the serial number or another name; those without a gateway first.
+    """
+    return await fetch_all(
+        tx,
+        Device,
+        _SELECT + _FROM + " WHERE d.profile = ANY(%(models)s) AND d.state <> 'retired'"
+        " AND d.no <> %(gateway)s AND d.gateway_no IS DISTINCT FROM %(gateway)s"
+        " AND starts_with(coalesce(e.division_code, d.division_code), %(scope)s)"
+        " AND (strpos(lower(d.id), %(text)s) > 0 OR strpos(lower(d.serial), %(text)s) > 0"
+        "   OR EXISTS (SELECT FROM device_alias a WHERE a.device_no = d.no"
+        "              AND strpos(lower(a.address), %(text)s) > 0))"
+        " ORDER BY d.gateway_no IS NOT NULL, d.id LIMIT %(limit)s",
+        {
+            "models": models,
+            "gateway": gateway_no,
+            "scope": scope,
+            "text": text.strip().lower(),
+            "limit": limit,
+        },
+    )
+
+
 async def gateways(tx: Tx, models: list[str], scope: str) -> list[Device]:
     """Return the devices of these models within the division prefix that are not retired."""
     return await fetch_all(

@@ -9,6 +9,7 @@ from dashboards.console.devices import (
     routes_certificates,
     routes_claim,
     routes_commands,
+    routes_gateway,
     routes_import,
     routes_labels,
     routes_list,
@@ -23,7 +24,7 @@ router = APIRouter()
 for part in (
     routes_list, routes_labels, routes_claim, routes_import, routes_batches, routes_register,
     routes_page, routes_bind, routes_state, routes_modes, routes_access, routes_certificates,
-    routes_commands,
+    routes_commands, routes_gateway,
 ):  # fmt: skip
     router.include_router(part.router)
 

@@ -44,6 +44,7 @@ async def new_form(request: Request, actor: Writer, ctx: Context, now: Now) -> R
     values = {
         "profile": query.get("profile", usual),
         "device_id": query.get("device_id", ""),
+        "gateway_id": query.get("gateway_id", ""),
         "address": query.get("address", ""),
     }
     return await _form(request, ctx, actor, now, values)

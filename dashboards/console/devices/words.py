@@ -108,6 +108,7 @@ PROBLEM = {
     "devices.not_in_stock": N_("选中的设备里有的已不在库，请重新选"),
     "lasts.range": N_("请选择有效期"),
     "paper.unknown": N_("请选择标签纸"),
+    "device.unknown": N_("这台设备不能挂在这里，或者已经不在"),
     "batch.form": N_("批次名由字母、数字和横线组成，最长 32 个字符"),
     "batch.taken": N_("这个批次名已经用过，请换一个"),
     "profile.no_secret": N_("这种型号不自己登录，不能自助登记"),
@@ -134,7 +135,7 @@ PROBLEM = {
 _ORDER = (
     "device_id", "profile", "division_code", "gateway_id", "codec", "address", "serial",
     "elder_id", "room", "mode", "until", "reason", "note", "code", "devices", "paper", "lasts",
-    "csr", "days", "certificate", "batch", "most",
+    "csr", "days", "certificate", "batch", "most", "device",
 )  # fmt: skip
 CAPABILITY = {
     "sos": N_("求助按键"),

@@ -180,6 +180,33 @@ async def test_a_revoked_device_is_dropped_at_once_and_stays_out(
     client.close()
 
 
+async def test_rotation_cuts_the_old_connection_and_leaves_the_new_one(
+    db: Database, db_url: str, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.embedded.broker.SETTLED_SECONDS", 0.3)
+    port = free_port()
+    broker = EmbeddedBroker(BrokerSettings("127.0.0.1", port, *SERVICE), db_url)
+    await broker.start()
+    no, old = await device(db, "P-0001", now)
+    before = Client(port, "P-0001", "P-0001", old)
+    await eventually(before.connected.is_set)
+    async with db.transaction() as tx:
+        secret = await credentials.issue(tx, no, cipher=FieldCipher({1: bytes(32)}), now=now)
+    await eventually(before.lost.is_set)
+    after = Client(port, "P-0001", "P-0001", secret.password)
+    await eventually(after.connected.is_set)
+    # The second look, for who slipped in before the change, is over once its task is.
+    await eventually(
+        lambda: not any(t.get_name() == "broker-late-drop" for t in asyncio.all_tasks())
+    )
+    sent = after.publish("silverline/v1/P-0001/status", "{}")
+    await eventually(sent.is_published)
+    assert not after.lost.is_set()
+    before.close()
+    after.close()
+    await broker.stop()
+
+
 async def test_what_was_not_acknowledged_comes_again_on_the_next_connection(port: int) -> None:
     silent = Client(port, "ingest", *SERVICE, clean=False, acknowledge=False)
     await eventually(silent.connected.is_set)

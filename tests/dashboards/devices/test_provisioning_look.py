@@ -41,6 +41,8 @@ async def test_every_page_is_accessible_fits_and_obeys_the_policy(
     async with site.db.transaction() as tx:
         for device_id in ("W-1", "W-2"):
             await add_device(tx, opened.session.actor, site.clock.now, device_id)
+        hub = {"profile": "sl-gateway-1"}
+        await add_device(tx, opened.session.actor, site.clock.now, "H-1", **hub)
     async with serving(site) as url:
         context, page = await browse(chromium, url, opened.token, size)
         complaints = collect_complaints(page)
@@ -48,9 +50,9 @@ async def test_every_page_is_accessible_fits_and_obeys_the_policy(
         for name in ("labels", "claim", "import", "batches"):
             await page.goto(f"{ROOT}/{name}")
             found += await look_at(page, f"{name}-{look}")
-        for name in ("W-1/certificates",):
-            await page.goto(f"{ROOT}/{name}")
-            found += await look_at(page, f"certificates-{look}")
+        for path in ("W-1/certificates", "H-1/behind"):
+            await page.goto(f"{ROOT}/{path}")
+            found += await look_at(page, f"{path.rpartition('/')[2]}-{look}")
         await page.goto(f"{ROOT}/import")
         file = {"name": "list.csv", "mimeType": "text/csv", "buffer": LIST.encode()}
         await page.set_input_files("#file", file)  # type: ignore[arg-type]
