@@ -1,11 +1,13 @@
 """Rings duty phones, one call at a time for each number.
 
-Ten incidents in a minute are one person's phone: it can take one call. Whoever comes second waits
-as a deadline of its own incident, in the order critical first, then longest waiting, and looks
-again every few seconds, so that nothing is lost with a worker that dies. A claim cancels the wait
-like every other escalation.
+Ten incidents in a minute are one person's phone: it can take one call. Whoever comes second goes on
+to the next duty phone of its division that is free, and where none is, waits as a deadline of its
+own incident, in the order critical first, then longest waiting, and looks again every few seconds,
+so that nothing is lost with a worker that dies. A claim cancels the wait like every other
+escalation.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from hotline.contacts import store
@@ -40,29 +42,61 @@ def target_of(phone: DutyPhone) -> Target:
 async def ring_duty_phone(
     tx: Tx,
     incident: Incident,
-    phone: DutyPhone | Target,
+    phones: Sequence[Target],
     now: datetime,
     *,
     waiting: Deadline | None = None,
 ) -> bool:
-    """Call and text a duty phone about a held incident that nobody has claimed.
+    """Call and text the first free of these duty phones about a held, unclaimed incident.
 
-    False when the phone is busy with another incident: then this one waits for it. `waiting` is the
-    wait that is over now. The lock of the number comes after that of the incident, as everywhere.
+    False when all of them are busy with other incidents: then this one waits for the first.
+    `waiting` is the wait that is over now. The locks of the numbers come after that of the
+    incident, as everywhere, and in one order.
     """
-    target = target_of(phone) if isinstance(phone, DutyPhone) else phone
-    number = target.phone_index or b""
-    await store.lock_number(tx, number)
+    for number in sorted({_number(phone) for phone in phones}):
+        await store.lock_number(tx, number)
     since = str(waiting.data["waiting_since"]) if waiting else now.isoformat()
-    hold = now - timedelta(seconds=LONGEST_HOLD_SECONDS)
-    if await store.duty_call_running(tx, number, hold) or await escalation.others_before(
-        tx, incident.id, incident.severity, number.hex(), since, now
-    ):
-        await _wait(tx, incident, target, since, now, waiting)
+    chosen = await _free(tx, incident, phones, since, now)
+    if chosen is None:
+        await _wait(tx, incident, phones[0], since, now, waiting)
         return False
-    await queue_call(tx, incident, Purpose.DUTY, target, SYSTEM, now)
-    await _text(tx, incident, target, now)
+    if chosen is not phones[0]:
+        data = {"to": phones[0].name, "next": chosen.name}
+        await incidents.add_event(
+            tx, incident.id, "escalation.next_phone", actor=SYSTEM, now=now, data=data
+        )
+    await queue_call(tx, incident, Purpose.DUTY, chosen, SYSTEM, now)
+    await _text(tx, incident, chosen, now)
     return True
+
+
+async def _free(
+    tx: Tx, incident: Incident, phones: Sequence[Target], since: str, now: datetime
+) -> Target | None:
+    """The first phone that is free for this incident, None while it has to wait.
+
+    Whoever waits for the first phone, and comes before, takes the next one before as well. A phone
+    that rings about this very incident is no reason to ring another.
+    """
+    hold = now - timedelta(seconds=LONGEST_HOLD_SECONDS)
+    for place, phone in enumerate(phones):
+        number = _number(phone)
+        if await escalation.others_before(
+            tx, incident.id, incident.severity, number.hex(), since, now
+        ):
+            if place == 0:
+                return None
+            continue
+        caller = await store.duty_call_about(tx, number, hold)
+        if caller is None:
+            return phone
+        if caller == incident.id:
+            return None
+    return None
+
+
+def _number(phone: Target) -> bytes:
+    return phone.phone_index or b""
 
 
 async def _wait(
@@ -73,7 +107,7 @@ async def _wait(
     now: datetime,
     waiting: Deadline | None,
 ) -> None:
-    number = (target.phone_index or b"").hex()
+    number = _number(target).hex()
     if waiting is None:
         if await escalation.waits_for(tx, incident.id, number):
             # It waits since an earlier round of the same step: once in the queue is enough.
@@ -99,5 +133,5 @@ async def _wait(
 
 async def _text(tx: Tx, incident: Incident, target: Target, now: datetime) -> None:
     since = now - timedelta(seconds=TEXT_PAUSE_SECONDS)
-    if not await store.duty_texted_since(tx, target.phone_index or b"", since):
+    if not await store.duty_texted_since(tx, _number(target), since):
         await queue_text(tx, incident, Purpose.DUTY, target, SYSTEM, now)

@@ -8,7 +8,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from hotline.contacts import machine, store
-from hotline.contacts.duty import ring_duty_phone
+from hotline.contacts.duty import ring_duty_phone, target_of
 from hotline.contacts.model import (
     Attempt,
     AttemptStatus,
@@ -220,7 +220,7 @@ async def _next_duty_phone(tx: Tx, incident: Incident, attempt: Attempt, now: da
     later = [phone for phone in phones if phone.position > (attempt.position or 0)]
     # After the last one the repeats of the policy's step begin again with the first.
     if attempt.duty_phone_id is not None and later:
-        await ring_duty_phone(tx, incident, later[0], now)
+        await ring_duty_phone(tx, incident, [target_of(phone) for phone in later], now)
 
 
 async def _call_responder_instead(

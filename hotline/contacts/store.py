@@ -179,16 +179,18 @@ async def lock_number(tx: Tx, phone_index: bytes) -> None:
     )
 
 
-async def duty_call_running(tx: Tx, phone_index: bytes, since: datetime) -> bool:
-    """True while a duty call to this number, begun after `since`, is not over."""
-    return bool(
-        await fetch_value(
-            tx,
-            "SELECT EXISTS (SELECT 1 FROM contact_attempt WHERE purpose = 'duty'"
-            " AND channel = 'call' AND to_index = %s AND created_at > %s AND ended_at IS NULL)",
-            (phone_index, since),
-        )
+async def duty_call_about(tx: Tx, phone_index: bytes, since: datetime) -> uuid.UUID | None:
+    """Return the incident of the duty call to this number that began after `since` and is not over.
+
+    None when the number is free.
+    """
+    found: uuid.UUID | None = await fetch_value(
+        tx,
+        "SELECT incident_id FROM contact_attempt WHERE purpose = 'duty' AND channel = 'call'"
+        " AND to_index = %s AND created_at > %s AND ended_at IS NULL ORDER BY created_at LIMIT 1",
+        (phone_index, since),
     )
+    return found
 
 
 async def duty_texted_since(tx: Tx, phone_index: bytes, since: datetime) -> bool:

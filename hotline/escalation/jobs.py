@@ -157,13 +157,15 @@ async def _ring_duty(
     waiting: Deadline | None = None,
 ) -> None:
     phones = await store.duty_phones(tx, incident.division_code)
-    target = target_of(phones[0]) if phones else (fallback.target() if fallback else None)
+    targets = [target_of(phone) for phone in phones]
+    if not phones and fallback is not None and (only := fallback.target()) is not None:
+        targets = [only]
+    # Whoever waits for the second phone has had the first one: only those behind it are tried.
     wanted = str(waiting.data.get("duty_phone", "")) if waiting else ""
-    chosen = await store.duty_phone(tx, uuid.UUID(wanted)) if wanted else None
-    if chosen is not None:
-        target = target_of(chosen)
-    if target is not None:
-        await ring_duty_phone(tx, incident, target, now, waiting=waiting)
+    places = [place for place, phone in enumerate(phones) if str(phone.id) == wanted]
+    if targets:
+        behind = targets[places[0] :] if places else targets
+        await ring_duty_phone(tx, incident, behind, now, waiting=waiting)
         return
     await incidents.add_event(tx, incident.id, "escalation.no_duty_phone", actor=SYSTEM, now=now)
 

@@ -73,6 +73,7 @@ _SENTENCES: Mapping[str, tuple[str, tuple[str, ...], _Words]] = {
     "incident.reopened": ("重新打开：%(reason)s", ("reason",), {}),
     "escalation.skipped": ("升级步骤在 %(window)s 之外，跳过", ("window",), {}),
     "escalation.no_duty_phone": ("没有可拨打的值班电话", (), {}),
+    "escalation.next_phone": ("%(to)s 正在通话，改呼%(next)s", ("to", "next"), {}),
     "escalation.waiting": ("%(to)s 正在通话，排队等待呼叫", ("to",), {}),
     "note.added": ("备注：%(text)s", ("text",), {}),
     "contact.called": ("呼叫%(purpose)s %(to)s", ("to",), _CONTACT),

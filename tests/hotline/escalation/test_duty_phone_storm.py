@@ -193,3 +193,54 @@ async def test_call_and_text_say_how_many_others_nobody_has_claimed(
     assert "另有2起警情等待接警" in texts.spoken(Purpose.DUTY, told)
     assert "另有2起警情等待接警" in texts.written(Purpose.DUTY, told)
     assert "另有" not in texts.spoken(Purpose.DUTY, facts)
+
+
+async def test_an_incident_that_finds_the_phone_busy_goes_on_to_the_next_one(world: World) -> None:
+    await world.duty_phone(PHONE)
+    await world.duty_phone("13947100010", position=2)
+    storm = [await world.opened() for _ in range(3)]
+    await _run(world, 60)
+    names = [[row[2] for row in await world.attempts(one.id) if row[0] == "call"] for one in storm]
+    assert sorted(names) == [[], ["值班电话1"], ["值班电话2"]]
+    second = storm[names.index(["值班电话2"])]
+    waits = storm[names.index([])]
+    assert "escalation.next_phone" in await world.kinds(second.id)
+    assert ("escalation.next_phone", {"to": "值班电话1", "next": "值班电话2"}) in (
+        await world.events(second.id)
+    )
+    assert "escalation.waiting" in await world.kinds(waits.id)
+    # It waits for the first phone, and takes whichever is free first.
+    await _end(world, second, "no_answer", 61)
+    await _run(world, 66)
+    calls = [row[2] for row in await world.attempts(waits.id) if row[0] == "call"]
+    assert calls == ["值班电话2"]
+
+
+async def test_whoever_waits_longer_gets_the_next_phone_too(world: World) -> None:
+    await world.duty_phone(PHONE)
+    early = [await world.opened() for _ in range(2)]
+    await _run(world, 60)
+    waits = early[0] if not await world.attempts(early[0].id) else early[1]
+    await world.duty_phone("13947100010", position=2)
+    late = world.later(2)
+    newcomer = await world.react(await world.alarm(await world.elder(), now=late), late)
+    await _run(world, 62)
+    assert await world.attempts(newcomer.id) == []
+    await _run(world, 65)
+    assert [row[2] for row in await world.attempts(waits.id) if row[0] == "call"] == ["值班电话2"]
+    assert await world.attempts(newcomer.id) == []
+
+
+async def test_a_phone_that_rings_about_an_incident_is_no_reason_to_ring_another(
+    world: World,
+) -> None:
+    await world.duty_phone(PHONE)
+    await world.duty_phone("13947100010", position=2)
+    incident = await world.opened()
+    # Until the repeat of the step two minutes later the call is still under way.
+    for seconds in (60, 120, 180, 185):
+        await _run(world, seconds)
+        if seconds == 60:
+            await _end(world, incident, "in_progress", 61)
+    names = [row[2] for row in await world.attempts(incident.id) if row[0] == "call"]
+    assert names == ["值班电话1"]
