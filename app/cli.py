@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from app.cli_ca import ca_app
 from kernel.clock import utcnow
@@ -164,8 +165,16 @@ def decode(
     profile: Annotated[
         str | None, typer.Option(help="A model, whose states then become alarms")
     ] = None,
+    announced: Annotated[
+        Path | None,
+        typer.Option(help="Codec homeassistant: a file with topic and config of the entity"),
+    ] = None,
 ) -> None:
-    """Print what a frame says as JSON; exit code 2 and a sentence when it cannot be decoded."""
+    """Print what a frame says as JSON; exit code 2 and a sentence when it cannot be decoded.
+
+    The frame is given by exactly one of --hex, --text and --json. What was odd about it, who sent
+    it and what would be answered goes to standard error.
+    """
     decoding = importlib.import_module("app.decoding")
     frame = decoding.frame_of(
         hex_text=hex_text,
@@ -174,11 +183,12 @@ def decode(
         json_file=json_file,
         now=utcnow(),
     )
-    decoded = decoding.decode(decoding.codec_named(codec), frame, profile)
-    for warning in decoded.warnings:
-        err.print(f"[yellow]warning:[/] {warning}", highlight=False)
-    for reject in decoded.rejects:
-        err.print(f"[yellow]refused:[/] {reject}", highlight=False)
+    named = decoding.codec_named(codec)
+    frame, note = decoding.placed(named, frame)
+    entities = decoding.announced_in(announced) if announced else None
+    decoded = decoding.decode(named, frame, profile, entities)
+    for label, remark in decoding.remarks(decoded, note):
+        err.print(f"[yellow]{label}:[/] {escape(remark)}", highlight=False, soft_wrap=True)
     sys.stdout.write(json.dumps(decoding.records(decoded), ensure_ascii=False, indent=2) + "\n")
 
 

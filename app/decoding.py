@@ -6,17 +6,33 @@ a state whose meaning a profile gives, or an acknowledgement.
 
 import binascii
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from app.decoding_topics import topic_for
 from devices.codecs import CODECS
+from devices.codecs.homeassistant import Adopted, AdoptedEntities, decode_with
+from devices.codecs.homeassistant_config import entity_of
 from devices.messages import Codec, CodecError, Decoded, Frame, Message, Position
 from devices.metrics import METRICS
 from devices.profiles import PROFILES, interpret
 from kernel.errors import Invalid, NotFound
 
 LONGEST_FRAME = 1024 * 1024
+_BINARY = frozenset({"jt808", "gt06"})
+# What these protocols are called elsewhere.
+_KNOWN_AS = {
+    "3g": "setracker", "watch": "setracker", "trv": "iw_trv", "iw": "iw_trv", "huabao": "jt808",
+    "jt_t_808": "jt808", "concox": "gt06", "ttn": "tts", "thethingsstack": "tts",
+    "openmqttgateway": "theengs", "omg": "theengs", "ble": "gatt", "hass": "homeassistant",
+    "ha": "homeassistant", "v1": "silverline_v1", "protocol_v1": "silverline_v1",
+    "z2m": "zigbee2mqtt",
+}  # fmt: skip
 
 
 class Undecodable(Invalid):
@@ -27,9 +43,13 @@ class Undecodable(Invalid):
 
 def codec_named(name: str) -> Codec:
     """Return a codec; `-` and `_` are the same. Raises NotFound with the known names."""
-    found = CODECS.get(name.replace("-", "_").lower())
+    plain = name.strip().replace("-", "_").lower()
+    found = CODECS.get(plain)
     if found is None:
-        raise NotFound(f"There is no codec {name!r}. Known are: {', '.join(sorted(CODECS))}.")
+        near = get_close_matches(plain, CODECS, n=1) or [_KNOWN_AS.get(plain, "")]
+        hint = f" Did you mean {near[0]}?" if near[0] else ""
+        known = ", ".join(sorted(CODECS))
+        raise NotFound(f"There is no codec {name!r}.{hint} Known are: {known}.")
     return found
 
 
@@ -52,6 +72,59 @@ def frame_of(
     return Frame(payload=payload, topic=topic, received_at=now)
 
 
+def placed(codec: Codec, frame: Frame) -> tuple[Frame, str]:
+    """The frame with the topic that it must have had, and what to tell of it; as it is otherwise.
+
+    A file with `topic` and `payload` (a JSON value or text) in it brings its own.
+    """
+    if frame.topic or not (codec.topics or codec.express_topics):
+        return frame, ""
+    wrapped = _unwrapped(frame)
+    if wrapped is not None:
+        return wrapped, ""
+    topic = topic_for(codec.name, frame.payload)
+    if not topic:
+        return frame, ""
+    return replace(frame, topic=topic), f"no --topic was given: read as {topic}"
+
+
+def _unwrapped(frame: Frame) -> Frame | None:
+    try:
+        document = orjson.loads(frame.payload)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(document, dict) or set(document) - {"topic", "payload", "retained"}:
+        return None
+    topic, payload = document.get("topic"), document.get("payload")
+    if not isinstance(topic, str) or payload is None:
+        return None
+    data = payload.encode() if isinstance(payload, str) else orjson.dumps(payload)
+    return replace(frame, topic=topic, payload=data, retained=document.get("retained") is True)
+
+
+def announced_in(path: Path, gateway: str = "") -> AdoptedEntities:
+    """The entity of a file with `topic` and `config` (Home Assistant). Raises Invalid, Undecodable.
+
+    The file is an announcement: the topic that it came under, and its JSON.
+    """
+    try:
+        document = orjson.loads(_read(path))
+    except orjson.JSONDecodeError as error:
+        raise Invalid(f"{path} is not JSON: {error}.") from error
+    topic = document.get("topic") if isinstance(document, dict) else None
+    if not isinstance(topic, str) or not isinstance(document.get("config"), dict):
+        raise Invalid(f"{path} must be an object with topic and config.")
+    frame = Frame(orjson.dumps(document["config"]), topic, device=gateway)
+    found = decode(CODECS["homeassistant"], frame)
+    return AdoptedEntities(
+        tuple(
+            Adopted(each.gateway, each.device, entity_of(each.entity))
+            for each in found.proposals
+            if each.entity is not None
+        )
+    )
+
+
 def _read(path: Path | None) -> bytes:
     if path is None:
         raise Invalid("--json needs a file.")
@@ -62,13 +135,19 @@ def _read(path: Path | None) -> bytes:
         raise Invalid(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def decode(codec: Codec, frame: Frame, profile: str | None = None) -> Decoded:
+def decode(
+    codec: Codec,
+    frame: Frame,
+    profile: str | None = None,
+    announced: AdoptedEntities | None = None,
+) -> Decoded:
     """Decode; with a profile, add the alarms that its model's states mean.
 
-    Raises Undecodable with the codec's sentence, NotFound for an unknown profile.
+    `announced` are entities by which a state of Home Assistant is read. Raises Undecodable with the
+    codec's sentence, NotFound for an unknown profile.
     """
     try:
-        decoded = codec.decode(frame)
+        decoded = codec.decode(frame) if announced is None else decode_with(announced, frame)
     except CodecError as error:
         raise Undecodable(f"{codec.name}: {error} ({error.reason})") from error
     if profile is None:
@@ -76,7 +155,32 @@ def decode(codec: Codec, frame: Frame, profile: str | None = None) -> Decoded:
     if profile not in PROFILES:
         raise NotFound(f"There is no profile {profile!r}.")
     messages = tuple(interpret(message, PROFILES[profile]) for message in decoded.messages)
-    return Decoded(messages, decoded.replies, decoded.warnings)
+    return replace(decoded, messages=messages)
+
+
+def remarks(decoded: Decoded, note: str = "") -> Iterator[tuple[str, str]]:
+    """What else is to be told of a frame: label and text, for a person."""
+    if note:
+        yield "note", note
+    for warning in decoded.warnings:
+        yield "warning", warning
+    for reject in decoded.rejects:
+        yield "refused", f"{reject.text} ({reject.reason})"
+    if not decoded.messages:
+        sender = f" of {decoded.device}" if decoded.device else ""
+        yield "note", f"readable, but nothing to store: a login{sender}, a keep-alive or the like"
+    for reply in decoded.replies:
+        yield "answer", _written(reply)
+    for proposal in decoded.proposals:
+        words = " ".join(
+            str(value) for value in (proposal.entity or {"gone": "taken back"}).values()
+        )
+        yield "found", f"{proposal.name or proposal.device}: {words}"
+
+
+def _written(data: bytes) -> str:
+    text = data.decode("ascii", "replace")
+    return text if text.isprintable() and "\ufffd" not in text else data.hex()
 
 
 def records(decoded: Decoded) -> list[dict[str, Any]]:
@@ -114,7 +218,13 @@ def _readings(message: Message) -> Iterator[dict[str, Any]]:
 
 def _conditions(message: Message) -> Iterator[dict[str, Any]]:
     for alarm in message.alarms:
-        yield {"kind": "alarm", "code": alarm.kind.value, "value": alarm.active}
+        yield {
+            "kind": "alarm",
+            "code": alarm.kind.value,
+            "value": alarm.active,
+            "level": alarm.level,
+            "detail": alarm.detail,
+        }
     for name, value in message.states.items():
         yield {"kind": "state", "code": name, "value": value}
 
@@ -161,6 +271,7 @@ def codec_list() -> list[dict[str, Any]]:
             "title": codec.title,
             "transport": "tcp" if codec.split is not None else "mqtt" if _topics(codec) else "push",
             "topics": _topics(codec),
+            "decode_with": _inputs(codec),
             "profiles": sorted(p.code for p in PROFILES.values() if p.codec == codec.name),
             "capabilities": sorted(
                 {
@@ -173,6 +284,15 @@ def codec_list() -> list[dict[str, Any]]:
         }
         for codec in CODECS.values()
     ]
+
+
+def _inputs(codec: Codec) -> str:
+    """Which options of `silverline decode` such a frame is given by."""
+    if codec.name == "gatt":
+        return "--characteristic UUID --hex H, or --topic T --json FILE"
+    if codec.split is not None:
+        return "--hex H" if codec.name in _BINARY else "--text T"
+    return "--topic T --json FILE" if _topics(codec) else "--text T"
 
 
 def _topics(codec: Codec) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from app import decoding
 from devices.codecs import CODECS
+from devices.messages import Frame
 from kernel.errors import Invalid, NotFound
 
 
@@ -86,3 +87,71 @@ def test_the_list_names_every_codec_once_with_its_transport() -> None:
     transports = {entry["codec"]: entry["transport"] for entry in listed}
     assert transports["setracker"] == "tcp"
     assert transports["zigbee2mqtt"] == "mqtt"
+
+
+def test_a_name_from_elsewhere_leads_to_the_codec() -> None:
+    with pytest.raises(NotFound, match="Did you mean setracker"):
+        decoding.codec_named("watch")
+    with pytest.raises(NotFound, match="Did you mean zigbee2mqtt"):
+        decoding.codec_named("zigbee2mqqt")
+
+
+@pytest.mark.parametrize(
+    ("codec", "payload", "topic"),
+    [
+        ("zigbee2mqtt", '{"occupancy":true}', "zigbee2mqtt/device"),
+        ("silverline_v1", '{"seq":1,"alarm":"sos"}', "silverline/v1/device/alarm"),
+        ("silverline_v1", '{"batch":[{"vitals":{}}]}', "silverline/v1/device/vitals"),
+        ("chirpstack", '{"deviceInfo":{"devEui":"a1"},"data":""}',
+         "application/1/device/a1/event/up"),
+        ("chirpstack", '{"deviceInfo":{"devEui":"a1"},"margin":5}',
+         "application/1/device/a1/event/status"),
+        ("tts", '{"end_device_ids":{"device_id":"d"},"uplink_message":{}}', "v3/app/devices/d/up"),
+        ("tasmota", '{"StatusSNS":{}}', "stat/device/STATUS10"),
+        ("tasmota", '{"Button1":{"Action":"SINGLE"}}', "tele/device/RESULT"),
+        ("owntracks", '{"_type":"location","topic":"owntracks/a/b"}', "owntracks/a/b"),
+        ("theengs", '{"id":"AA","tempc":20}', "home/gateway/BTtoMQTT"),
+    ],
+)  # fmt: skip
+def test_a_payload_without_a_topic_is_read_under_one_that_fits(
+    codec: str, payload: str, topic: str
+) -> None:
+    frame, note = decoding.placed(CODECS[codec], Frame(payload.encode()))
+    assert frame.topic == topic
+    assert topic in note
+
+
+def test_a_file_may_bring_its_topic_along() -> None:
+    wrapped = Frame(b'{"topic":"zigbee2mqtt/hall","payload":{"occupancy":true},"retained":true}')
+    frame, note = decoding.placed(CODECS["zigbee2mqtt"], wrapped)
+    assert (frame.topic, frame.payload, frame.retained, note) == (
+        "zigbee2mqtt/hall", b'{"occupancy":true}', True, "",
+    )  # fmt: skip
+
+
+def test_a_state_of_home_assistant_is_read_by_its_announcement(tmp_path: Path) -> None:
+    file = tmp_path / "announced.json"
+    file.write_text(
+        '{"topic":"homeassistant/binary_sensor/k/config","config":{"device_class":"smoke",'
+        '"state_topic":"z/k","value_template":"{{ value_json.smoke }}","payload_on":true}}'
+    )
+    announced = decoding.announced_in(file)
+    frame = Frame(b'{"smoke":true}', "z/k")
+    decoded = decoding.decode(CODECS["homeassistant"], frame, "ha-smoke", announced)
+    assert [r["code"] for r in decoding.records(decoded) if r["kind"] == "alarm"] == ["smoke"]
+
+
+def test_a_login_is_told_in_words_with_its_answer(now: datetime) -> None:
+    frame = Frame(bytes.fromhex("78780D01086471700328358100093F040D0A"), received_at=now)
+    decoded = decoding.decode(CODECS["gt06"], frame)
+    told = dict(decoding.remarks(decoded))
+    assert "864717003283581" in told["note"]
+    assert told["answer"] == "78780501000955940d0a"
+
+
+def test_the_list_says_how_a_frame_is_given() -> None:
+    ways = {entry["codec"]: entry["decode_with"] for entry in decoding.codec_list()}
+    assert ways["gt06"] == "--hex H"
+    assert ways["setracker"] == "--text T"
+    assert ways["zigbee2mqtt"] == "--topic T --json FILE"
+    assert "--characteristic" in ways["gatt"]
