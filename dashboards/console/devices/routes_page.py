@@ -10,6 +10,7 @@ from starlette.responses import Response
 from dashboards.console.devices import words
 from dashboards.console.devices.frame import ROOT, Context, Now, Reader, show
 from dashboards.console.devices.readings import measures_of
+from dashboards.console.devices.routes_commands import list_values
 from dashboards.console.devices.routes_list import low_battery
 from dashboards.console.show import words_of
 from dashboards.ui.i18n import N_, Translator
@@ -65,14 +66,13 @@ async def device_page(
         markers=_markers(seen, tr),
         low_battery=low_battery(device),
         wants_secret=wants_secret(device.profile, behind_gateway=device.gateway_id is not None),
-        commands=asked,
         can_ask=_can_ask(device, actor),
-        command_tone=words.COMMAND_TONE,
         codec_title=lambda code: CODECS[code].title if code in CODECS else code,
         state_tone=words.STATE_TONE,
         connection_tone=words.CONNECTION_TONE,
         holder_since=_holder_since(seen, now),
         done=request.query_params.get("done", ""),
+        **list_values(asked, now),
     )
 
 
