@@ -223,7 +223,9 @@ def user_add(
 @source_app.command("add")
 def source_add(
     name: str,
-    codec: Annotated[str, typer.Option(help="What it speaks: chirpstack, tts, owntracks, …")],
+    codec: Annotated[
+        str, typer.Option(help="What it speaks: chirpstack, tts, owntracks, …; or fhir, to read")
+    ],
     division: Annotated[
         str, typer.Option(help="Division prefix whose devices it speaks for; empty is all")
     ] = "",
