@@ -12,7 +12,7 @@ _COSTS = scale.Costs(
     messages_per_second=20_000, broker=1.0, ingest=6.0, database=9.0,
     reading_bytes=100.0, mark_bytes=50.0, log_bytes=900.0,
     feed_bytes=36_000.0, feed_event=20.0, watch_bytes=4_000.0, mqtt_bytes=2_000.0,
-    runs=("ingest-1", "size-1", "connections-1"),
+    idle=(("live feed", 1000, 0.005),), runs=("ingest-1", "size-1", "connections-1"),
     environment={"cores": "2", "machine": "x86_64", "load average before": "0.1",
                  "PostgreSQL": "18.4", "storage mode": "plain", "broker": "mosquitto",
                  "python": "3.13"},
@@ -51,7 +51,8 @@ def test_the_newest_runs_are_read_and_every_figure_names_its_run(tmp_path: Path)
         return {"title": "100 single", "environment": _COSTS.environment, "measurements": [whole]}
 
     def line(name: str) -> dict[str, object]:
-        return {"name": name, "bytes_per_connection": 1000.0, "micros_per_event": 5.0}
+        return {"name": name, "connections": 1000, "bytes_per_connection": 1000.0,
+                "micros_per_event": 5.0, "idle_cpu": 0.004}  # fmt: skip
 
     write("ingest-20260101T000000Z", ingest(1.0))
     write("ingest-20260102T000000Z", ingest(0.5))

@@ -290,7 +290,7 @@ def main() -> None:
           f"{'µs/event':>10}")  # fmt: skip
     print("\n".join(cost.line() for cost in costs))
     print("", *(f"{cost.name}: {cost.what}" for cost in costs), sep="\n")
-    document = {
+    document: dict[str, object] = {
         "at": utcnow().isoformat(),
         "environment": environment,
         "connections": [asdict(cost) for cost in costs],

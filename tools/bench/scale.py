@@ -8,6 +8,7 @@ and `python -m tools.bench.connections`. What is between the two marks of the do
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -43,6 +44,8 @@ class Costs:
     feed_event: float
     watch_bytes: float
     mqtt_bytes: float
+    idle: tuple[tuple[str, int, float], ...]
+    """Name, number and share of one core of connections on which nothing happens."""
     runs: tuple[str, ...]
     environment: dict[str, str]
 
@@ -109,6 +112,7 @@ def read_costs(results: Path) -> Costs:
         feed_event=each["live feed"]["micros_per_event"],
         watch_bytes=each["TCP watch"]["bytes_per_connection"],
         mqtt_bytes=each["MQTT device"]["bytes_per_connection"],
+        idle=tuple((n, line["connections"], line["idle_cpu"]) for n, line in each.items()),
         runs=(ingest_file.stem, size_file.stem, lines_file.stem),
         environment=ingest["environment"],
     )
@@ -140,6 +144,8 @@ def tables(costs: Costs) -> str:
         ("An idle watch on TCP, ingest", f"{costs.watch_bytes:,.0f} bytes", lines_run),
         ("An idle device on Mosquitto", f"{costs.mqtt_bytes:,.0f} bytes", lines_run),
     ]  # fmt: skip
+    for name, number, share in costs.idle:
+        rows.append((f"{number:,} idle connections: {name}", f"{share:.2%} of a core", lines_run))
     measured = ["| What | Measured | Run |", "|---|---|---|"]
     measured += [f"| {what} | {figure} | {run} |" for what, figure, run in rows]
     machine = (
@@ -156,7 +162,7 @@ def tables(costs: Costs) -> str:
     return "\n".join(["", *measured, "", machine, "", *needs, ""])
 
 
-_NEEDS = (
+_NEEDS: tuple[tuple[str, Callable[[Size], str]], ...] = (
     ("Devices", lambda s: f"{s.devices:,}"),
     ("Messages a second", lambda s: f"{s.messages:,.0f}"),
     (f"… at the peak (× {PEAK:g})", lambda s: f"{s.peak:,.0f}"),

@@ -11,14 +11,17 @@ import asyncio
 import contextlib
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -27,6 +30,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from app.embedded.postgres import EmbeddedPostgres
 from devices.credentials.dynsec import (
     DynamicSecurity,
     DynsecSettings,
@@ -37,6 +41,7 @@ from devices.credentials.dynsec import (
 _PATIENCE_SECONDS = 30.0
 _MESSAGES = 2000
 _INGEST, _DEVICE, _SECRET = "silverline-ingest", "BAND-0001", "of the device"
+_QUIET = subprocess.DEVNULL
 _UID = 1883  # The user of the official image.
 _PLUGINS = "usr/lib/x86_64-linux-gnu/mosquitto"
 
@@ -49,6 +54,8 @@ def main(root: Path) -> None:
     """Try broker and proxy. Raises WrongError with a sentence."""
     _furnish(root)
     asyncio.run(_try_broker(root))
+    _furnish(root)
+    _try_processes(root)
     _try_proxy(root)
 
 
@@ -134,7 +141,7 @@ def _connect(client: mqtt.Client, *, clean: bool) -> str:
     """Connect and return what the broker says: `Success`, or why not."""
     said: queue.Queue[str] = queue.Queue()
     client.on_connect = lambda _c, _u, _f, reason, _p: said.put(str(reason))
-    properties = Properties(PacketTypes.CONNECT)
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = 0 if clean else 86400
     client.connect("127.0.0.1", 1883, clean_start=clean, properties=properties)
     client.loop_start()
@@ -209,6 +216,97 @@ def _collect(name: str) -> int:
     return count
 
 
+def _try_processes(root: Path) -> None:
+    """Migrate and ingest against the broker, with secrets from files, as in compose.yaml."""
+    with _broker(root), tempfile.TemporaryDirectory() as name:
+        server = EmbeddedPostgres(Path(name) / "database/data")
+        server.data_dir.parent.mkdir()
+        server.start()
+        try:
+            url = server.ensure_database()
+            environment = _environment(root, Path(name) / "secrets", url)
+            subprocess.run(_silverline("migrate"), env=environment, stdout=_QUIET, check=True)
+            _good("silverline migrate makes our own user on the broker")
+            ingests = [
+                subprocess.Popen(
+                    _silverline("ingest"),
+                    env=environment | {"SILVERLINE_MQTT__CLIENT_ID": f"ingest-{number}",
+                                       "SILVERLINE_HEALTH__PORT": str(9100 + number)},
+                )
+                for number in (1, 2)
+            ]  # fmt: skip
+            ports = (9101, 9102)
+            try:
+                _wait_for(lambda: all(map(_is_ready, ports)), "ingest")
+                _good("two ingest processes share a subscription with MQTT 5")
+                asyncio.run(_let_in(root))
+                _publish("vitals", 100)
+                _wait_for(lambda: sum(map(_frames, ports)) >= 100, "what the device said")
+                shares = [_frames(port) for port in ports]
+                if sum(shares) != 100 or not all(shares):
+                    raise WrongError(f"of 100 frames they got {shares}")
+                _good(f"of 100 frames they got {shares[0]} and {shares[1]}")
+            finally:
+                for process in ingests:
+                    process.terminate()
+                    process.wait(_PATIENCE_SECONDS)
+        finally:
+            server.stop()
+
+
+def _environment(root: Path, secrets: Path, url: str) -> dict[str, str]:
+    secrets.mkdir()
+    made = root / "srv/check/secrets"
+    for name, setting in (
+        ("master_key", "SILVERLINE_MASTER_KEY"),
+        ("mqtt_ingest_password", "SILVERLINE_MQTT__PASSWORD"),
+        ("mqtt_admin_password", "SILVERLINE_MQTT__DYNSEC_PASSWORD"),
+    ):
+        (secrets / setting).write_text((made / name).read_text())
+    return os.environ | {
+        "SILVERLINE_SECRETS_DIR": str(secrets),
+        "SILVERLINE_DATABASE__URL": url,
+        "SILVERLINE_MQTT__SHARE_GROUP": "silverline",
+        "SILVERLINE_MQTT__PROTOCOL": "5",
+        "SILVERLINE_WATCH__PORT": "0",
+        "SILVERLINE_LOG_LEVEL": "ERROR",
+    }
+
+
+def _silverline(command: str) -> list[str]:
+    return [sys.executable, "-m", "app.cli", command]
+
+
+async def _let_in(root: Path) -> None:
+    admin = (root / "run/secrets/mqtt_admin_password").read_text().strip()
+    dynsec = DynamicSecurity(DynsecSettings("127.0.0.1", 1883, "admin", admin))
+    await dynsec.send(grant_commands(_DEVICE, _SECRET, []))
+
+
+def _wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise WrongError(f"waited in vain for {what}")
+        time.sleep(0.1)
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _frames(port: int) -> int:
+    """Return how many frames an ingest process has had, as it says itself."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    found = re.findall(r"^silverline_ingest_frames_total\{.*\} (\S+)$", text, re.M)
+    return int(sum(float(value) for value in found))
+
+
 def _try_proxy(root: Path) -> None:
     """Hold an event stream open through Caddy and look when its first event arrives."""
     upstream = socket.create_server(("127.0.0.1", 8080))
@@ -218,8 +316,8 @@ def _try_proxy(root: Path) -> None:
         ["chroot", str(root), "/usr/bin/env", "-i", "HOME=/tmp", "PATH=/usr/bin:/bin",
          "SITE_ADDRESS=silverline.example", "TLS_MODE=internal",
          "caddy", "run", "--config", "/srv/check/deploy/caddy/Caddyfile", "--adapter", "caddyfile"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=_QUIET,
+        stderr=_QUIET,
     )  # fmt: skip
     try:
         _wait_port(443, proxy)

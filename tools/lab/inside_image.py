@@ -69,7 +69,7 @@ def _contents() -> None:
     extra = [name for name in _TOOLS_OF_THE_BUILD if (packages / name).exists()]
     left = [*project.rglob("node_modules"), *project.rglob("*.env"), *project.glob(".git")]
     if extra or left:
-        raise WrongError(f"left in the image: {', '.join(map(str, extra + left))}")
+        raise WrongError(f"left in the image: {', '.join([*extra, *map(str, left)])}")
     plain = [p for p in project.glob("[a-z]*/**/*.py") if not _compiled(p).exists()]
     if plain:
         raise WrongError(f"{plain[0]} is not compiled")
@@ -129,9 +129,9 @@ def _processes(
         for name in ("broker", *_HEALTH_PORTS):
             words = config["Cmd"] if name == "web" else [name]
             # They share one network here; containers do not.
-            port = {"SILVERLINE_HEALTH__PORT": str(_HEALTH_PORTS.get(name, 0))}
+            health = {"SILVERLINE_HEALTH__PORT": str(_HEALTH_PORTS.get(name, 0))}
             running[name] = subprocess.Popen(
-                [*config["Entrypoint"], *words], env=os.environ | settings | port
+                [*config["Entrypoint"], *words], env=os.environ | settings | health
             )
         for name, port in _HEALTH_PORTS.items():
             _wait_ready(name, running[name], port)
