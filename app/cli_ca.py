@@ -5,20 +5,40 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 ca_app = typer.Typer(
     help="Client certificates of devices: an authority of our own.", no_args_is_help=True
 )
 out = Console()
+_chosen: list[Path] = []
 Days = Annotated[int, typer.Option(min=1, max=3650, help="How long it counts")]
 
 
-def _settings() -> object:
-    return importlib.import_module("app.cli").settings_with_logs()
+@ca_app.callback()
+def ca_options(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="The data folder of `silverline up`, whose keys and database count then"),
+    ] = None,
+) -> None:
+    """Client certificates of devices: an authority of our own."""
+    _chosen[:] = [data_dir] if data_dir else []
+
+
+def _settings() -> "Settings":
+    settings: Settings = importlib.import_module("app.cli").settings_with_logs()
+    if not _chosen:
+        return settings
+    module = importlib.import_module("app.authority")
+    embedded: Settings = module.of_embedded(settings, _chosen[0])
+    return embedded
 
 
 @ca_app.command("init")
