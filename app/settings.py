@@ -226,6 +226,11 @@ def load_settings() -> Settings:
     """Read the settings. Raises SettingsError with one line for each wrong value."""
     try:
         return Settings()
+    except OSError as error:
+        raise SettingsError(
+            f"a secret cannot be read: {error.filename} ({error.strerror}); this process is user"
+            f" {os.getuid()}"
+        ) from error
     except ValidationError as error:
         lines = [
             f"SILVERLINE_{'__'.join(str(p).upper() for p in e['loc'])}: {e['msg']}"

@@ -1,12 +1,14 @@
 """Secrets come as files where Docker and Kubernetes put them, so that no variable holds one."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from app.embedded.postgres import EmbeddedPostgres
-from app.settings import Settings
+from app.settings import Settings, SettingsError, load_settings
 from kernel.crypto import new_master_key
 
 
@@ -53,6 +55,23 @@ def test_the_password_of_the_database_may_lie_apart_from_its_address(
     assert psycopg.conninfo.conninfo_to_dict(url)["password"] == "a b'c@/\\d"
     with psycopg.connect(url) as conn:
         assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_secret_that_cannot_be_read_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / "SILVERLINE_MASTER_KEY").touch(0o000)
+        monkeypatch.setenv("SILVERLINE_SECRETS_DIR", folder)
+        monkeypatch.chdir(folder)
+        user = os.geteuid()
+        if user == 0:
+            # Root reads everything.
+            os.seteuid(65534)
+        try:
+            with pytest.raises(SettingsError, match="SILVERLINE_MASTER_KEY"):
+                load_settings()
+        finally:
+            os.seteuid(user)
 
 
 def test_without_the_folder_nothing_is_missing(

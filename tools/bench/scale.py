@@ -159,7 +159,7 @@ def tables(costs: Costs) -> str:
         "|---|" + "---|" * len(sizes),
         *(f"| {what} | " + " | ".join(show(s) for _, s in sizes) + " |" for what, show in _NEEDS),
     ]
-    return "\n".join(["", *measured, "", machine, "", *needs, ""])
+    return "\n".join(["", "", *measured, "", machine, "", *needs, "", ""])
 
 
 _NEEDS: tuple[tuple[str, Callable[[Size], str]], ...] = (
