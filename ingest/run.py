@@ -134,6 +134,7 @@ class IngestRunner:
 
     async def _latest(self) -> None:
         if not len(self.pipeline.latest) or monotonic() < self._latest_due:
+            await self.pipeline.latest.compact()
             return
         begun = monotonic()
         await self.pipeline.latest.flush(self._db)

@@ -5,6 +5,7 @@ one row. What is lost when the process is killed is made right at its next start
 `store.refresh_latest`, or by the device's next reading.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,8 +14,9 @@ from ingest.telemetry import store
 from ingest.telemetry.model import LEFT_OUT, ReadingColumns, ReadingRow
 from kernel.db import Database
 
-_MOST_HELD = 400_000
-"""Readings that are kept as they come; then the older ones of a device and metric are let go."""
+_MANY = 500_000
+"""Readings in columns that are kept as they come; they take 14 MB."""
+_PART = 20_000
 
 
 class LatestBuffer:
@@ -38,31 +40,57 @@ class LatestBuffer:
             return
         self._columns.append(columns)
         self._held += len(columns)
-        if self._held >= _MOST_HELD:
-            newest = newest_of(self._columns)
-            # Where there are so many devices that this does not help, the next flush will.
-            self._columns, self._held = [newest], min(len(newest), _MOST_HELD // 2)
+
+    async def compact(self) -> None:
+        """Let go of all but the newest readings in columns, when many have been noted."""
+        if self._held < _MANY:
+            return
+        self._note_first(await self._newest())
+
+    async def _newest(self) -> ReadingColumns:
+        """Take out what was noted in columns, the newest of it."""
+        taken, self._columns, self._held = self._columns, [], 0
+        try:
+            # In a thread: it takes some tenths of a second, and alarms do not wait for it.
+            return await asyncio.to_thread(newest_of, taken)
+        except BaseException:
+            for columns in reversed(taken):
+                self._note_first(columns)
+            raise
+
+    def _note_first(self, columns: ReadingColumns) -> None:
+        self._columns.insert(0, columns)
+        self._held += len(columns)
 
     async def flush(self, db: Database) -> int:
         """Write what was noted and return the number of rows; what cannot be written is kept.
 
         Raises what the database raises.
         """
+        written = await self._flush_columns(db)
         taken, self._best = self._best, {}
-        columns, self._columns, self._held = self._columns, [], 0
         try:
             async with db.transaction() as tx:
                 await store.upsert_latest(tx, taken.values())
-                if columns:
-                    columns = [newest_of(columns)]
-                    await store.upsert_latest_columns(tx, columns[0])
         except BaseException:
             noted_since, self._best = self._best, taken
             store.merge_newest(self._best, noted_since.values())
-            self._columns = columns + self._columns
-            self._held = sum(map(len, self._columns))
             raise
-        return len(taken) + sum(map(len, columns))
+        return written + len(taken)
+
+    async def _flush_columns(self, db: Database) -> int:
+        """Write what was noted in columns, in parts that lock their rows for a moment only."""
+        if not self._columns:
+            return 0
+        newest = await self._newest()
+        for start in range(0, len(newest), _PART):
+            try:
+                async with db.transaction() as tx:
+                    await store.upsert_latest_columns(tx, newest[start : start + _PART])
+            except BaseException:
+                self._note_first(newest[start:])
+                raise
+        return len(newest)
 
 
 def newest_of(columns: Sequence[ReadingColumns]) -> ReadingColumns:
@@ -72,7 +100,7 @@ def newest_of(columns: Sequence[ReadingColumns]) -> ReadingColumns:
     metric = np.concatenate([each.metric for each in columns])
     value = np.concatenate([each.value for each in columns])
     quality = np.concatenate([each.quality for each in columns])
-    order = np.lexsort((time, metric, device_no))
+    order = np.lexsort((time, device_no << 15 | metric))
     order = order[quality[order] & LEFT_OUT == 0]
     last = np.ones(len(order), dtype=np.bool_)
     last[:-1] = (np.diff(device_no[order]) != 0) | (np.diff(metric[order]) != 0)

@@ -76,6 +76,15 @@ class ReadingColumns:
     def __len__(self) -> int:
         return len(self.time)
 
+    def __getitem__(self, part: slice) -> "ReadingColumns":
+        return ReadingColumns(
+            self.time[part],
+            self.device_no[part],
+            self.metric[part],
+            self.value[part],
+            self.quality[part],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesPoint:

@@ -85,15 +85,7 @@ async def append_columns(tx: Tx, columns: ReadingColumns, late_before: datetime 
     if not len(columns):
         return
     with metrics.cpu("write"):
-        data = binary_copy(
-            [
-                timestamps(columns.time),
-                (">i8", columns.device_no),
-                (">i2", columns.metric),
-                (">f8", columns.value),
-                (">i2", columns.quality),
-            ]
-        )
+        data = _binary(columns)
     async with (
         tx.cursor() as cursor,
         cursor.copy(
@@ -133,29 +125,6 @@ async def upsert_latest(tx: Tx, rows: Iterable[ReadingRow]) -> None:
     # Always in the same order, so that two ingest processes cannot wait for each other's rows.
     ordered = [best[key] for key in sorted(best)]
     times, devices, codes, values, qualities = zip(*ordered, strict=True)
-    await _upsert(tx, devices, codes, times, values, qualities)
-
-
-async def upsert_latest_columns(tx: Tx, columns: ReadingColumns) -> None:
-    """The same for readings in columns: one of each device and metric, in their order."""
-    await _upsert(
-        tx,
-        columns.device_no.tolist(),
-        columns.metric.tolist(),
-        [_EPOCH + timedelta(microseconds=each) for each in columns.time.tolist()],
-        columns.value.tolist(),
-        columns.quality.tolist(),
-    )
-
-
-async def _upsert(
-    tx: Tx,
-    devices: Sequence[int],
-    codes: Sequence[int],
-    times: Sequence[datetime],
-    values: Sequence[float],
-    qualities: Sequence[int],
-) -> None:
     await execute(
         tx,
         """
@@ -167,6 +136,43 @@ async def _upsert(
         WHERE excluded.time >= l.time
         """,
         (list(devices), list(codes), list(times), list(values), list(qualities)),
+    )
+
+
+async def upsert_latest_columns(tx: Tx, columns: ReadingColumns) -> None:
+    """The same for readings in columns: one of each device and metric, in their order."""
+    await tx.execute(
+        "CREATE TEMPORARY TABLE IF NOT EXISTS latest_said (LIKE latest_reading)"
+        " ON COMMIT DELETE ROWS"
+    )
+    async with (
+        tx.cursor() as cursor,
+        cursor.copy(
+            "COPY latest_said (time, device_no, metric, value, quality) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        await copy.write(_binary(columns))
+    await execute(
+        tx,
+        """
+        INSERT INTO latest_reading AS l (device_no, metric, time, value, quality)
+        SELECT device_no, metric, time, value, quality FROM latest_said
+        ON CONFLICT (device_no, metric) DO UPDATE
+        SET time = excluded.time, value = excluded.value, quality = excluded.quality
+        WHERE excluded.time >= l.time
+        """,
+    )
+
+
+def _binary(columns: ReadingColumns) -> bytes:
+    return binary_copy(
+        [
+            timestamps(columns.time),
+            (">i8", columns.device_no),
+            (">i2", columns.metric),
+            (">f8", columns.value),
+            (">i2", columns.quality),
+        ]
     )
 
 

@@ -17,12 +17,12 @@ _NAMES = {1: "whole path", 2: "two processes"}
 
 
 async def measure(
-    bench: BenchDatabase, program: str, load: Load, processes: int
+    bench: BenchDatabase, program: str, load: Load, processes: int, *, skip: float = 0.0
 ) -> tuple[Measurement, str]:
     """Let ingest subscribe and leave, fill the broker, start ingest again and watch it drain.
 
     What counts is the time from the first commit that is seen to the last, and the messages in
-    between: work, not the start of Python.
+    between: work, not the start of Python. With `skip` it begins when that share is stored.
     """
     with tempfile.TemporaryDirectory(prefix="silverline-bench-") as name:
         folder = Path(name)
@@ -37,7 +37,7 @@ async def measure(
                 raise BenchError(f"{frames} of {load.frames} frames were published")
             ingests = await _start(bench.url, server.port, folder, processes, wait=False)
             try:
-                stored, seconds, used = await _drain(bench, server.pid, ingests, load)
+                stored, seconds, used = await _drain(bench, server.pid, ingests, load, skip)
             finally:
                 for each in ingests:
                     each.end()
@@ -67,13 +67,13 @@ async def _start(
 
 
 async def _drain(
-    bench: BenchDatabase, broker_pid: int, ingests: list[Ingest], load: Load
+    bench: BenchDatabase, broker_pid: int, ingests: list[Ingest], load: Load, skip: float
 ) -> tuple[int, float, Spent]:
     """(messages, seconds, processor time) from the first messages stored to the last."""
     first = 0
-    while first == 0:
+    while first <= load.messages * skip:
         first = await _stored(ingests, load)
-    began, before = time.perf_counter(), await spent(broker_pid, ingests, bench.db)
+    before = await spent(broker_pid, ingests, bench.db)
     first = await _stored(ingests, load)
     began = time.perf_counter()
     seen, seen_at = first, began
