@@ -6,7 +6,7 @@ a state whose meaning a profile gives, or an acknowledgement.
 
 import binascii
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -240,6 +240,7 @@ def _about_device(message: Message) -> Iterator[dict[str, Any]]:
             "firmware": status.firmware,
             "rssi_dbm": status.rssi_dbm,
             "charging": status.charging,
+            **({"update": asdict(status.update)} if status.update else {}),
         }
     if ack is not None:
         yield {"kind": "ack", "code": ack.command_id, "value": ack.ok, "detail": ack.detail}

@@ -16,6 +16,7 @@ from app.processes import database_ready
 from app.routes import API_ROUTERS, DEMO_API_ROUTERS, PAGE_ROUTERS, PUSH_ROUTERS
 from app.settings import Settings
 from app.wiring import push_gate
+from dashboards.console.fleet.routes_firmware import UPLOAD
 from dashboards.console.refusals import refusal_sentence
 from dashboards.ui.assets import AssetFiles, Assets
 from dashboards.ui.environment import Pages, UiSettings
@@ -23,6 +24,8 @@ from dashboards.ui.gallery import gallery_routes
 from dashboards.ui.i18n import translator
 from dashboards.ui.view import view_of
 from devices.certificates.desk import AuthorityDesk
+from devices.firmware.rules import LARGEST_PACKAGE
+from devices.firmware.shelf import Shelf
 from kernel.auth.web import public, wants_page, way_out
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS, Database
@@ -38,7 +41,7 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
     """Build the application of a web process. Raises AssetsMissing when nothing was built."""
     web = settings.web
     app = FastAPI(title="Silverline", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, larger={UPLOAD: LARGEST_PACKAGE + 64 * 1024})
     app.state.context = WebContext(
         db=db,
         cipher=settings.cipher(),
@@ -51,6 +54,7 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
     )
     app.state.pages = Pages(ui_settings(settings), Assets())
     app.state.push = push_gate(db)
+    app.state.firmware = Shelf(settings.data_dir / "firmware")
     app.state.authority = AuthorityDesk(
         authority.folder(settings), lambda: authority.passphrase(settings)
     )

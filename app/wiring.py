@@ -15,6 +15,7 @@ from devices.codecs import CODECS
 from devices.commands import jobs as command_jobs
 from devices.commands.publisher import CommandPublisher, DownlinkSettings
 from devices.credentials import jobs as credential_jobs
+from devices.firmware import jobs as firmware_jobs
 from devices.fleet import jobs as fleet_jobs
 from devices.imports import jobs as device_import_jobs
 from devices.modes import jobs as mode_jobs
@@ -176,4 +177,5 @@ async def jobs(settings: Settings, db: Database) -> list[Job]:
         *technical_jobs.JOBS,
         *selftest_jobs.JOBS,
         *fleet_jobs.JOBS,
+        *firmware_jobs.jobs(settings.web.public_url.rstrip("/")),
     ]

@@ -71,6 +71,19 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateProgress:
+    """How far a device is with the firmware of a command: `downloading`, `downloaded`, `failed`.
+
+    `percent` of the file that it has, 0 to 100; `detail` is the reason of a failure.
+    """
+
+    command_id: str
+    state: str
+    percent: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceStatus:
     """State of the device itself. `online` False comes from a last will or an orderly goodbye."""
 
@@ -79,6 +92,7 @@ class DeviceStatus:
     firmware: str | None = None
     rssi_dbm: float | None = None
     charging: bool | None = None
+    update: UpdateProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,19 @@
 """One simulated device that speaks MQTT: what its kind measures, its alarms, its commands."""
 
+import asyncio
 import json
 import math
 import random
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import Any
 
 from mqtt_link import MqttLink
 from roster import Identity
 from sim_clock import now_ms
+from updating import Offer, UpdateFailed, fetch
 from vital_signs import Illness, Person
-from voices import Alarm, Fix, Health, Voice
+from voices import FACTORY_FIRMWARE, Alarm, Fix, Health, Voice
 
 LOCATED = frozenset({"watch", "pendant"})
 _METRES_PER_DEGREE = 111_320.0
@@ -89,6 +92,8 @@ class Device:
         self._active: set[str] = set()
         self._held: dict[str, tuple[float, int]] = {}  # metric → (value, until Unix ms)
         self._answered: OrderedDict[str, tuple[bool, str]] = OrderedDict()
+        self.firmware = FACTORY_FIRMWARE
+        self._updating: asyncio.Task[None] | None = None
 
     @property
     def online(self) -> bool:
@@ -172,7 +177,12 @@ class Device:
             if expires and now_ms() > expires:
                 self._answered[command] = (False, "expired")
             else:
-                self._answered[command] = self._obey(name, given if isinstance(given, dict) else {})
+                known = given if isinstance(given, dict) else {}
+                self._answered[command] = (
+                    self._take_update(command, known)
+                    if name == "update"
+                    else self._obey(name, known)
+                )
             if len(self._answered) > _REMEMBERED_COMMANDS:
                 self._answered.popitem(last=False)
         ok, detail = self._answered[command]
@@ -193,6 +203,30 @@ class Device:
         elif name not in ("ring", "speak", "set_thresholds", "reboot"):
             return False, f"unknown command {name}"
         return True, ""
+
+    def _take_update(self, command: str, given: dict[str, Any]) -> tuple[bool, str]:
+        offer = Offer.of(command, given)
+        if offer is None:
+            return False, "not an update as the protocol has it"
+        if offer.version == self.firmware:
+            return True, "installed already"
+        if self._updating is not None and not self._updating.done():
+            return False, "busy with another update"
+        self._updating = asyncio.get_running_loop().create_task(self._update(offer))
+        return True, ""
+
+    async def _update(self, offer: Offer) -> None:
+        def report(state: str, percent: int, detail: str) -> None:
+            self.voice.update(offer.command, state, percent, detail)
+
+        try:
+            await fetch(offer, report)
+        except UpdateFailed as failure:
+            report("failed", 0, str(failure))
+            return
+        self.firmware = offer.version
+        # The first status after the restart has the new version in it.
+        self.link.drop()
 
     def _sample(self) -> dict[str, float]:
         now, rng, person = now_ms(), self._rng, self._person
@@ -226,4 +260,4 @@ class Device:
     def _health(self) -> Health:
         minutes = (now_ms() - self._battery_at) / 60_000
         battery = max(1, round(self._battery - 0.02 * minutes))
-        return Health(battery=battery, rssi=round(self._rng.gauss(-68, 5)))
+        return Health(battery=battery, rssi=round(self._rng.gauss(-68, 5)), firmware=self.firmware)

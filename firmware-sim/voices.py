@@ -8,6 +8,9 @@ from outlets import Outlet
 from sim_clock import now_ms
 from wire_v1 import ALARM_KINDS, Body, Note
 
+FACTORY_FIRMWARE = "1.4.2"
+"""What every device is delivered with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fix:
@@ -26,7 +29,7 @@ class Health:
 
     battery: int
     rssi: int
-    firmware: str = "1.4.2"
+    firmware: str = FACTORY_FIRMWARE
     charging: bool = False
 
 
@@ -66,6 +69,9 @@ class Voice(Protocol):
 
     def ack(self, command: str, ok: bool, detail: str) -> None:
         """Answer a command."""
+
+    def update(self, command: str, state: str, percent: int, detail: str) -> None:
+        """Say how far a new firmware is."""
 
 
 class V1Voice:
@@ -123,6 +129,13 @@ class V1Voice:
     def ack(self, command: str, ok: bool, detail: str) -> None:
         """Answer a command."""
         self._say("ack", {"command": command, "ok": ok, "detail": detail})
+
+    def update(self, command: str, state: str, percent: int, detail: str) -> None:
+        """Say how far a new firmware is."""
+        body: Body = {"command": command, "state": state, "percent": percent}
+        if detail:
+            body["detail"] = detail
+        self._say("status", {"update": body})
 
     def _say(
         self, kind: str, body: Body, *, metrics: tuple[str, ...] = (), alarm: Alarm | None = None
@@ -227,6 +240,9 @@ class ZigbeeVoice:
 
     def ack(self, command: str, ok: bool, detail: str) -> None:
         """Commands of protocol v1 do not reach Zigbee devices."""
+
+    def update(self, command: str, state: str, percent: int, detail: str) -> None:
+        """Nor do their updates."""
 
     def _say(self, state: Body, alarm: str | None = None, active: bool = True) -> None:
         body = {**state, "linkquality": self._quality, "last_seen": now_ms()}

@@ -24,6 +24,7 @@ from psycopg.errors import UniqueViolation
 from devices.alarms import AlarmKind, ClearedCondition
 from devices.commands import service as commands
 from devices.discovery import service as discovery
+from devices.firmware import service as firmware
 from devices.messages import Flag, Message, Proposal
 from devices.registry.model import Address, DeviceContext
 from ingest import metrics, presence, said, steps, store
@@ -213,7 +214,7 @@ class Pipeline:
             readings = vitals.readings(taken)
             await append_columns(tx, readings, late_before)
             await turn.comes()
-            await commands.settle(tx, said.acks(news), now)
+            await _answers(tx, news, now)
             await detection_store.note_movements(
                 tx, [*said.movements(news), *vitals.movements(taken)]
             )
@@ -351,6 +352,12 @@ def _part(
 def _proposals(works: Iterable[Work]) -> Iterator[Proposal]:
     """What installations announced in these frames."""
     return (each for work in works if work.decoded for each in work.decoded.proposals)
+
+
+async def _answers(tx: Tx, news: Sequence[Part], now: datetime) -> None:
+    """What devices say to what was asked of them: commands, and firmware among them."""
+    await commands.settle(tx, said.acks(news), now)
+    await firmware.note_progress(tx, said.updates(news), now)
 
 
 def _count(works: Sequence[Work], messages: int, stored: int) -> None:

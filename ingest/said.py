@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from devices.messages import CommandAck
+from devices.messages import CommandAck, UpdateProgress
 from devices.registry.model import Address
 from ingest.detection.defaults import CLOCK_LIMIT, VITALS
 from ingest.detection.service import Case, device_subject, elder_subject
@@ -63,6 +63,14 @@ def acks(parts: Iterable[Part]) -> Iterator[tuple[int, CommandAck]]:
     for part in parts:
         if part.message.ack is not None:
             yield part.device.no, part.message.ack
+
+
+def updates(parts: Iterable[Part]) -> Iterator[tuple[int, UpdateProgress]]:
+    """How far devices are with a new firmware, with their numbers."""
+    for part in parts:
+        status = part.message.status
+        if status is not None and status.update is not None:
+            yield part.device.no, status.update
 
 
 def movements(parts: Iterable[Part]) -> list[Movement]:

@@ -40,6 +40,7 @@ from devices.messages import (
     Position,
     Reading,
     Reject,
+    UpdateProgress,
 )
 from devices.metrics import METRICS
 
@@ -53,6 +54,7 @@ _MAX_FIRMWARE = 64
 _MAX_WARNINGS = 20
 _DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _TOPIC = re.compile(r"silverline/v1/([^/]*)/([a-z]+)")
+UPDATE_STATES = ("downloading", "downloaded", "failed")
 _SOURCES = frozenset({"gnss", "wifi", "cell", "manual"})
 
 
@@ -282,16 +284,36 @@ def _optional_number(fields: JsonObject, name: str, low: float, high: float) -> 
 def _status(fields: JsonObject) -> _Body:
     online, charging = fields.get("online"), fields.get("charging")
     firmware = fields.get("firmware")
+    update = fields.get("update")
     status = DeviceStatus(
         online=None if online is None else as_bool(online, "online"),
         battery_percent=_optional_number(fields, "battery", 0, 100),
         firmware=None if firmware is None else as_text(firmware, "firmware", _MAX_FIRMWARE),
         rssi_dbm=_optional_number(fields, "rssi", -200, 50),
         charging=None if charging is None else as_bool(charging, "charging"),
+        update=None if update is None else _update(update),
     )
     if status == DeviceStatus():
         raise CodecError("missing_field", "a status has at least one of its fields")
     return _Body({"status": status})
+
+
+def _update(value: Any) -> UpdateProgress:
+    """How far an update is; the command's name, a state, a whole number of per cent."""
+    if not isinstance(value, dict):
+        raise CodecError("bad_type", "update must be an object")
+    command = as_text(require(value, "command"), "update.command", _MAX_COMMAND_ID)
+    state, percent = require(value, "state"), value.get("percent")
+    if not isinstance(state, str) or state not in UPDATE_STATES:
+        raise CodecError("bad_value", f"update.state must be one of {', '.join(UPDATE_STATES)}")
+    detail = value.get("detail")
+    number = 0 if percent is None else as_integer(percent, "update.percent")
+    return UpdateProgress(
+        command_id=command,
+        state=state,
+        percent=int(within(number, "update.percent", 0, 100)),
+        detail="" if detail is None else as_text(detail, "update.detail", _MAX_DETAIL),
+    )
 
 
 def _ack(fields: JsonObject) -> _Body:
@@ -315,7 +337,9 @@ _BODIES: dict[str, Callable[[JsonObject], _Body]] = {
     "ack": _ack,
 }
 
-COMMANDS = frozenset({"locate", "ring", "speak", "set_interval", "set_thresholds", "reboot"})
+COMMANDS = frozenset(
+    {"locate", "ring", "speak", "set_interval", "set_thresholds", "reboot", "update"}
+)
 
 
 def encode_command(

@@ -20,6 +20,7 @@ class CommandName(StrEnum):
     SET_INTERVAL = "set_interval"
     SET_THRESHOLDS = "set_thresholds"
     REBOOT = "reboot"
+    UPDATE = "update"
 
 
 class CommandState(StrEnum):

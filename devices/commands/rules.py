@@ -40,6 +40,9 @@ _LIFE: Mapping[CommandName, timedelta] = {
     N.RING: timedelta(minutes=5),
     N.SPEAK: timedelta(minutes=30),
 }
+_URL = re.compile(r"https?://[!-~]{1,500}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 # A newer one takes the place of an older one: the device must not be left with the older.
 SETTINGS = frozenset({N.SET_INTERVAL, N.SET_THRESHOLDS})
@@ -47,7 +50,12 @@ _IN_AN_EMERGENCY = frozenset({N.LOCATE, N.RING})
 
 
 def may_request(actor: Actor, name: CommandName) -> bool:
-    """Technicians may everything, operators what finds a person; the system itself may too."""
+    """Technicians may nearly everything, operators what finds a person; the system all.
+
+    An update belongs to a roll-out (devices/firmware/) and is nobody's single wish.
+    """
+    if name is N.UPDATE:
+        return actor.user_id is None
     if actor.user_id is None or actor.may(Permission.DEVICE_WRITE):
         return True
     return name in _IN_AN_EMERGENCY and actor.may(Permission.INCIDENT_HANDLE)
@@ -133,6 +141,17 @@ def _thresholds(args: Mapping[str, Any]) -> dict[str, str]:
     return wrong
 
 
+def _update(args: Mapping[str, Any]) -> dict[str, str]:
+    wrong = _unknown(args, "url", "sha256", "size", "version")
+    for name, form in (("url", _URL), ("sha256", _SHA256), ("version", _VERSION)):
+        value = args.get(name)
+        if not isinstance(value, str) or form.fullmatch(value) is None:
+            wrong[name] = "form"
+    if not _whole(args.get("size"), 1, 2**31):
+        wrong["size"] = "range"
+    return wrong
+
+
 def _is_band(limits: Any) -> bool:
     if not isinstance(limits, Mapping) or not limits or not limits.keys() <= {"low", "high"}:
         return False
@@ -153,6 +172,7 @@ _CHECKS: Mapping[CommandName, Callable[[Mapping[str, Any]], dict[str, str]]] = {
     N.SET_INTERVAL: _interval,
     N.SET_THRESHOLDS: _thresholds,
     N.REBOOT: _nothing,
+    N.UPDATE: _update,
 }
 
 # Setracker: the word of a command, which the watch repeats when it has carried it out.

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from devices.alarms import ALARM_CLASSES, AlarmKind, ClearedCondition, RaisedAlarm
 from devices.profiles import PROFILES, Capability
-from devices.registry import guard
 from devices.registry.model import Device, DeviceState
 from devices.technical import store
 from devices.technical.machine import TechnicalAction, next_state
@@ -99,7 +98,7 @@ async def act(
         tx,
         actor=actor,
         action=f"technical_alarm.{action}",
-        subject_type=guard.SUBJECT,
+        subject_type="technical_alarm",
         subject_id=alarm.device_id,
         division=alarm.division_code,
         detail={"kind": alarm.kind, "until": wanted.isoformat() if wanted else ""},

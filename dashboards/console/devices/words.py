@@ -67,6 +67,7 @@ COMMAND = {
     "set_interval": N_("设置上报间隔"),
     "set_thresholds": N_("设置报警阈值"),
     "reboot": N_("重启"),
+    "update": N_("升级固件"),
 }
 COMMAND_STATE = {
     "queued": N_("等待发送"),

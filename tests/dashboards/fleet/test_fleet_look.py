@@ -1,9 +1,13 @@
 """The fleet's pages in a real browser: readable, in their window, the map alive."""
 
+import uuid
+
 import pytest
 from playwright.async_api import Browser
 
-from kernel.auth.model import Role
+from devices.firmware import service
+from devices.firmware.shelf import Stored
+from kernel.auth.model import Actor, Role
 from kernel.db import fetch_value
 from tests.dashboards.devices.site import Site, browse, serving
 from tests.dashboards.fleet.yard import furnish
@@ -14,6 +18,32 @@ LOOKS: list[tuple[str, tuple[tuple[int, int], ...], dict[str, str]]] = [
     ("light", (ZOOMED, WIDE), {}),
     ("english-dark", (WIDE, PHONE), {"locale": "en", "theme": "dark"}),
 ]
+
+
+async def rolling(site: Site, actor: Actor) -> tuple[uuid.UUID, str]:
+    """A package that is being rolled out, with devices in every state of it."""
+    now = site.clock.now
+    async with site.db.transaction() as tx:
+        package = await service.add_package(
+            tx, Stored("ab" * 32, 1_310_720), profile="sl-watch-1", version="1.5.0-rc.2",
+            notes="省电；修复夜间误报跌倒", file_name="w.bin", actor=actor, now=now,
+        )  # fmt: skip
+        rollout = await service.start_rollout(
+            tx, package.id, division="1501", steps="10, 50, 100", canaries=["W-0000", "W-0010"],
+            soak_minutes=90, failure_percent=60, actor=actor, now=now,
+        )  # fmt: skip
+        await tx.execute("UPDATE firmware_rollout SET step = 3")
+        await service.advance(tx, rollout.id, "https://12349.example.org", now)
+        for place, (state, detail) in enumerate(
+            [("downloading", ""), ("failed", "checksum"), ("downloaded", "")]
+        ):
+            await tx.execute(
+                "UPDATE firmware_update SET state = %s, percent = 40, detail = %s, settled_at ="
+                " CASE WHEN %s = 'failed' THEN now() END WHERE device_no = (SELECT device_no"
+                " FROM firmware_update ORDER BY device_no OFFSET %s LIMIT 1)",
+                (state, detail, state, place),
+            )
+    return package.id, f"{ROOT}/firmware/rollouts/{rollout.id}"
 
 
 @pytest.mark.parametrize(("look", "sizes", "choices"), LOOKS, ids=[look[0] for look in LOOKS])
@@ -28,6 +58,7 @@ async def test_every_page_is_accessible_fits_and_obeys_the_policy(
     await furnish(site, opened.session.actor)
     async with site.db.connection() as conn:
         alarm = await fetch_value(conn, "SELECT id FROM technical_alarm WHERE kind = 'tamper'")
+    package, rollout = await rolling(site, opened.session.actor)
     pages = {
         "overview": ROOT,
         "devices": f"{ROOT}/devices?order=seen",
@@ -35,6 +66,9 @@ async def test_every_page_is_accessible_fits_and_obeys_the_policy(
         "alarm": f"{ROOT}/alarms/{alarm}",
         "self-tests": f"{ROOT}/self-tests?due=soon",
         "sheet": f"{ROOT}/self-tests/print",
+        "firmware": f"{ROOT}/firmware",
+        "rollout": rollout,
+        "rollout-new": f"{ROOT}/firmware/packages/{package}/rollout",
         "mode": "/console/devices/W-0001/mode?mode=away",
         "device": "/console/devices/W-0002",
     }

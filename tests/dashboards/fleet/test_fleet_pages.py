@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from dashboards.console.fleet import words
+from devices.firmware.model import RolloutState, UpdateState
 from devices.fleet.model import FleetOrder, FleetState
 from devices.technical.model import TechnicalState
 from kernel.auth.model import Role
@@ -15,13 +16,15 @@ from tests.dashboards.fleet.yard import LONG_ID, furnish
 
 ROOT = "/console/fleet"
 PATHS = ("", "/counts", "/silent.json", "/devices", "/devices.csv", "/alarms", "/self-tests",
-         "/self-tests/print")  # fmt: skip
+         "/self-tests/print", "/firmware")  # fmt: skip
 WRITERS = {Role.SUPERVISOR, Role.DEVICE_TECHNICIAN, Role.ADMINISTRATOR}
 
 
 def test_every_code_has_a_word() -> None:
     assert set(words.FLEET_STATE) == set(FleetState) == set(words.FLEET_TONE)
     assert set(words.ORDER) == set(FleetOrder)
+    assert set(words.ROLLOUT_STATE) == set(RolloutState) == set(words.ROLLOUT_TONE)
+    assert set(words.UPDATE_STATE) == set(UpdateState) == set(words.UPDATE_TONE)
     assert set(words.TECHNICAL_STATE) == set(TechnicalState) == set(words.TECHNICAL_TONE)
 
 
@@ -204,6 +207,6 @@ async def test_due_self_tests_are_listed_and_printed(site: Site, technician: Vis
 
 async def test_english_pages_have_no_chinese_but_names(site: Site) -> None:
     visitor = await site.visitor("smith", Role.DEVICE_TECHNICIAN, name="Smith", locale="en")
-    for path in ("", "/devices", "/alarms", "/self-tests"):
+    for path in ("", "/devices", "/alarms", "/self-tests", "/firmware"):
         await visitor.open(ROOT + path)
         assert set(re.findall("[\u4e00-\u9fff]+", visitor.text)) <= {"中文", "语言", "呼和浩特市"}

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from dashboards.console.devices import router as devices_router
 from dashboards.console.fleet import router as fleet_router
 from dashboards.ui.environment import Pages
 from devices.alarms import AlarmKind
+from devices.firmware.shelf import Shelf
 from devices.fleet import jobs as fleet_jobs
 from devices.modes import service as modes
 from devices.modes.model import DeviceMode
@@ -29,9 +31,10 @@ LONG_ID = "SL-PENDANT-2026-NMG-HHHT-XINCHENG-000193-0000000000000000000X"
 
 @pytest.fixture
 async def site(
-    db: Database, cipher: FieldCipher, now: datetime, pages: Pages
+    db: Database, cipher: FieldCipher, now: datetime, pages: Pages, tmp_path: Path
 ) -> AsyncIterator[Site]:
     made = await make_site(db, cipher, now, pages, devices_router, fleet_router)
+    made.app.state.firmware = Shelf(tmp_path / "firmware")
     yield made
     for visitor in made.visitors:
         await visitor.aclose()

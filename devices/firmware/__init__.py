@@ -1,0 +1,1 @@
+"""Firmware packages of our own protocol and their staged roll-out."""
