@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from app import wiring
 from app.settings import Settings
 from app.web import create_app
+from dashboards.console.outbox import words as outbox_words
 from devices.codecs import CODECS
 from kernel.auth.web import route_rules
 from kernel.crypto import new_master_key
@@ -85,6 +86,8 @@ async def test_every_outbox_topic_has_a_handler(
     assert topics
     assert topics <= handled
     assert handled <= topics
+    # The administrator's page of what failed names each of them.
+    assert handled <= outbox_words.TOPIC.keys()
 
 
 async def test_every_job_has_a_name_of_its_own_and_a_schedule(

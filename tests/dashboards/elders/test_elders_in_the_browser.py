@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from playwright.async_api import Request
+
 from care.elders import store
 from care.elders.demo import SeededElder
 from care.sheets.writing import write_csv
@@ -193,3 +195,36 @@ async def test_a_list_is_imported_in_the_browser(
     await page.wait_for_selector("text=已导入 1 位老人")
     assert await accessibility_findings(page) == []
     await photograph(page, "elders-import-done", whole=True)
+
+
+async def test_a_number_is_found_and_stays_out_of_address_and_history(
+    site: Site, manager: Person, seeded: list[SeededElder], browsing: Browsing
+) -> None:
+    """In the list and from the top bar, with scripts and without."""
+    async with site.db.transaction() as tx:
+        number = (await store.phones_of(tx, site.cipher, seeded[0].id))[0].number
+    seen: list[str] = []
+
+    def note(request: Request) -> None:
+        seen.append(request.url)
+
+    for scripts in (True, False):
+        page = await browsing.open(manager, "/console/elders", scripts=scripts)
+        page.on("request", note)
+        await page.fill("#elder-search", number)
+        await page.select_option("#living", "")
+        await page.get_by_role("button", name="筛选").click()
+        await page.wait_for_selector('[data-total="1"]')
+        assert await page.input_value("#elder-search") == number
+        assert "?q=~" in page.url
+        await page.reload()
+        await page.wait_for_selector('[data-total="1"]')
+        await page.get_by_role("link", name="清除").click()
+        await page.wait_for_selector('[data-total="60"]')
+        await page.go_back()
+        await page.wait_for_selector('[data-total="1"]')
+        await page.fill("#topsearch", number)
+        await page.press("#topsearch", "Enter")
+        await page.wait_for_url(f"**/console/elders/{seeded[0].id}")
+    assert seen
+    assert [address for address in seen if number in address] == []
