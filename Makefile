@@ -74,6 +74,13 @@ format: python ## Put the code in shape
 bench: setup ## Measure ingest beside a bare COPY of the same rows
 	@$(RUN) python -m tools.bench.ingest $(ARGS)
 
+.PHONY: bench-all
+bench-all: setup ## The same in full: a million messages, both storage modes, alarms, memory (an hour)
+	@$(RUN) python -m tools.bench.ingest --full --beside
+	@$(RUN) python -m tools.bench.ingest --full --mode apache
+	@$(RUN) python -m tools.bench.alarms
+	@$(RUN) python -m tools.bench.steady --minutes 10
+
 .PHONY: bench-chart
 bench-chart: setup ## How long a chart takes from 100 million readings (some minutes, 12 GB of disk)
 	@$(RUN) python -m tools.bench.chart $(ARGS)

@@ -5,7 +5,7 @@
     → dedup → readings → detection → alarms of rules → device → dead letters     (`store`)
 
 The commonest frame of all, vitals of our own protocol, is taken hundreds at a time in columns
-(`take`, ingest/vitals, ADR 0011). It comes to the same rows; a message that a rule has to look at
+(`take`, ingest/vitals, ADR 0013). It comes to the same rows; a message that a rule has to look at
 is taken out of its column (`_lift`) and goes through the steps like any other.
 
 `prepare` needs no transaction and changes nothing. A frame in which a device signals an alarm goes

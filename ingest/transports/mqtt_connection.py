@@ -1,6 +1,6 @@
 """One connection to the broker: what MQTT asks of a subscriber, driven by the event loop.
 
-Written by hand because reading is the whole work of this client (ADR 0011): packets are taken out
+Written by hand because reading is the whole work of this client (ADR 0013): packets are taken out
 of large reads by `mqtt_packets.read` and handed on together, acknowledgements leave together. A
 full lane pauses reading without missing the keep-alive; TCP then holds the broker back.
 """

@@ -1,4 +1,4 @@
-"""The packets of MQTT 3.1.1 and 5 that a subscriber needs, as bytes (ADR 0011). Pure.
+"""The packets of MQTT 3.1.1 and 5 that a subscriber needs, as bytes (ADR 0013). Pure.
 
 Section numbers are those of the MQTT 5 standard; 3.1.1 differs by having no properties.
 """
@@ -76,8 +76,8 @@ def read(data: bytes, start: int, limit: int, modern: bool, inbox: Inbox) -> tup
     Returns where the rest begins, and how many bytes from there the next packet needs as far as it
     is known (0: the limit was reached). Raises MalformedPacketError.
     """
-    # This loop runs once a message and is the whole cost of MQTT: what is looked up in it, is local
-    # (1.1 µs a message; paho took 45).
+    # This loop runs once a message and is nearly the whole cost of MQTT (0.7 µs a message): what is
+    # looked up in it, is local.
     put_topic, put_payload = inbox.topics.append, inbox.payloads.append
     put_id, put_flags = inbox.ids.append, inbox.flags.append
     end = len(data)

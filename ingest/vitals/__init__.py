@@ -1,1 +1,1 @@
-"""Vitals of our own protocol in columns: the commonest message, a thousand at a time (ADR 0011)."""
+"""Vitals of our own protocol in columns: the commonest message, hundreds at a time (ADR 0013)."""

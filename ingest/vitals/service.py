@@ -1,4 +1,4 @@
-"""What a batch does with vitals in columns; each step is one of the pipeline's (ADR 0011)."""
+"""What a batch does with vitals in columns; each step is one of the pipeline's (ADR 0013)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

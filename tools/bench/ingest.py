@@ -52,7 +52,8 @@ async def run(bench: BenchDatabase, load: Load, processes: int, *, beside: bool)
     found.append(await pipeline.measure(bench.db, load))
     await floor.check(bench.db, load)
     found.append(await floor.bare_copy(bench.db))
-    return Report(now, _title(load), environment, found[::-1], notes)
+    name = "gateways" if load.batch > 1 else "ingest"
+    return Report(now, _title(load), environment, found[::-1], notes, name)
 
 
 async def _beside(

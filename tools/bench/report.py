@@ -43,6 +43,8 @@ class Report:
     environment: dict[str, str]
     measurements: list[Measurement]
     notes: list[str] = field(default_factory=list)
+    name: str = "ingest"
+    """What its file is called by."""
 
     def table(self) -> str:
         """Return a table of the measurements; the first one is the floor for the ratios."""
@@ -92,7 +94,7 @@ class Report:
             ],
             "notes": self.notes,
         }
-        return write_json(folder, "ingest", self.at, document)
+        return write_json(folder, self.name, self.at, document)
 
 
 def write_json(folder: Path, name: str, at: datetime, document: dict[str, object]) -> Path:
