@@ -192,6 +192,8 @@ class Pipeline:
             try:
                 return await self._store(works, now, turn, careful=False)
             except UniqueViolation:
+                if turn.begun:
+                    raise
                 self._doubts = _DOUBTS
         self._doubts -= 1
         return await self._store(works, now, turn, careful=True)
@@ -205,10 +207,10 @@ class Pipeline:
         async with self._db.transaction() as tx:
             await turn.begins()
             late_before = await enter(tx)
-            turn.has_begun()
             fresh = await self._fresh(tx, parts)
             news = [part for part in parts if id(part) in fresh]
             taken = await vitals.mark(tx, columns, careful=careful)
+            turn.has_begun()
             rows = [row for part in news for row in part.rows]
             await append_readings(tx, rows, late_before)
             readings = vitals.readings(taken)

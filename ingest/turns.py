@@ -23,16 +23,22 @@ class Turn:
         self._settled = asyncio.Event()
 
     async def begins(self) -> None:
-        """Wait until the batch before has entered the tables. Raises OvertakenError.
+        """Wait until the batch before is in the tables with its marks. Raises OvertakenError.
 
-        Who maintains them waits for all that have entered and keeps out all that come later: a
-        batch that had entered first would wait for one that is kept out.
+        The batch before must never wait in the database for us, who wait here for it. It would for
+        a mark of ours, if a message is in both; and for its entry, because whoever maintains the
+        tables waits for all that have entered and keeps out all that come later.
         """
         await self._behind(lambda before: before._begun)
 
     def has_begun(self) -> None:
-        """The batch has entered the tables."""
+        """The batch has entered the tables and left its marks."""
         self._begun.set()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the one behind may have begun, too."""
+        return self._begun.is_set()
 
     async def comes(self) -> None:
         """Wait until the batch before is committed. Raises OvertakenError when it has to go back.

@@ -169,6 +169,26 @@ async def test_a_batch_waits_for_the_one_before_it_and_goes_back_when_that_fails
     await second.comes()
 
 
+async def test_the_one_behind_leaves_no_marks_before_the_one_it_waits_for(
+    home: Home, feed: Feed, now: datetime
+) -> None:
+    await home.device("W-0001", elder=await home.elder())
+    frames = [("W-0001", body(seq=n, t=now, vitals=V)) for n in range(50)]
+    first, _ = await feed.pipeline.take(feed.sheaf(now, *frames))
+    second, _ = await feed.pipeline.take(feed.sheaf(now, frames[-1]))
+    assert first is not None
+    assert second is not None
+    before = Turn()
+    behind = asyncio.create_task(feed.pipeline.store([second], now, Turn(before)))
+    await asyncio.sleep(0.05)
+    # The one behind had all the time to leave the mark of the message that is in both.
+    async with asyncio.timeout(20):
+        assert await feed.pipeline.store([first], now, before) == 50
+        before.settle()
+        assert await behind == 0
+    assert await home.count("reading") == 100
+
+
 async def test_two_batches_at_a_time_store_each_message_once(
     home: Home, feed: Feed, now: datetime
 ) -> None:
