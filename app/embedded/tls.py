@@ -55,7 +55,7 @@ class TlsContext:
         if changed:
             self.context.load_cert_chain(listener.certificate, listener.key)
         if listener.crl is not None and self._changed(listener.crl):
-            # OpenSSL takes the newest list of an authority.
+            # Of two lists of an authority OpenSSL takes the newer one, by whole seconds.
             self.context.load_verify_locations(listener.crl)
             changed = True
         return changed

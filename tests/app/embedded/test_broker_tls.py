@@ -156,8 +156,10 @@ async def test_another_authoritys_list_of_revoked_certificates_is_read_anew(
     stem.with_suffix(".key").write_bytes(private)
     stem.with_suffix(".pem").write_text(authorities.pem_of(certificate))
     week = timedelta(days=7)
+    # OpenSSL takes the newer of two lists, if it is not from the future.
+    earlier, later = moment - timedelta(hours=1), moment - timedelta(minutes=1)
     crl = authorities.write_list(
-        tmp_path, authorities.revocation_list(place.authority, [], moment, week)
+        tmp_path, authorities.revocation_list(place.authority, [], earlier, week)
     )
     secure = free_port()
     tls = TlsListener(
@@ -172,9 +174,7 @@ async def test_another_authoritys_list_of_revoked_certificates_is_read_anew(
             [row] = await service.of_device(conn, (await guard.find(conn, "P-0001", SYSTEM)).no)
         assert not row.own
         revoked = store.RevokedSerial(row.serial, moment, "key_compromise")
-        listed = authorities.revocation_list(
-            place.authority, [revoked], moment + timedelta(seconds=1), week
-        )
+        listed = authorities.revocation_list(place.authority, [revoked], later, week)
         authorities.write_list(tmp_path, listed)
         assert broker.refresh_tls()
         assert not await gets_in(secure, place.ca, stem, "P-0001")
