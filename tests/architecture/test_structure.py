@@ -28,9 +28,11 @@ LONG_FUNCTIONS = {
     "devices/fleet/store.py page": "one statement, put together from parts",
 }
 # Open on purpose: logging in, health, the responder's signed link, built files, and what platforms
-# push or read (FHIR) with a token of their own, and devices of a batch with its key.
+# push or read (FHIR) with a token of their own, devices of a batch with its key, and a device's own
+# link to its firmware.
 PUBLIC = re.compile(
-    r"^/(login|healthz|readyz|r/\{token\}.*|preferences|ui(/.*)?|ingest/http/\{codec\}|fhir/.*|provision)$"
+    r"^/(login|healthz|readyz|r/\{token\}.*|preferences|ui(/.*)?|ingest/http/\{codec\}|fhir/.*"
+    r"|provision|firmware/\{token\})$"
 )
 
 

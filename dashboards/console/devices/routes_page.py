@@ -20,21 +20,26 @@ from devices.commands import rules as command_rules
 from devices.commands import service as commands
 from devices.commands.model import CommandName
 from devices.credentials.rules import wants_secret
+from devices.fleet import service as fleet
 from devices.modes import service as modes
 from devices.profiles import PROFILES
 from devices.registry import finding
 from devices.registry.finding import Overview
 from devices.registry.machine import DeviceAction, possible
 from devices.registry.model import Device, DeviceState
+from devices.selftests import store as selftests
+from devices.technical import store as technical
 from ingest.telemetry import store as telemetry
 from ingest.telemetry.model import LatestReading
 from kernel import divisions
 from kernel.auth.model import Actor
+from kernel.db import Tx
 
 router = APIRouter()
 # The keys of the buttons; the first action of a state is the page's primary one.
 _KEYS = {"bind": "b", "unbind": "u", "mark_faulty": "f", "repair": "r", "retire": "x"}
 _COMMAND_KEYS = {CommandName.LOCATE: "l", CommandName.RING: "g"}
+_RECENT_TECHNICAL = 6
 _LIFE = (DeviceState.STOCK, DeviceState.BOUND)
 
 
@@ -49,6 +54,7 @@ async def device_page(
         place = await divisions.path_name(tx, seen.device.division_code)
         asked = await commands.recent(tx, seen.device.no)
         running = await modes.running(tx, seen.device.no, now)
+        state_of_it = await _state_of_it(tx, seen.device.no, now)
     tr = words_of(request, now)
     device = seen.device
     return show(
@@ -58,6 +64,8 @@ async def device_page(
         device=device,
         seen=seen,
         modes=running,
+        **state_of_it,
+        technical_tone=words.TECHNICAL_TONE,
         model=PROFILES.get(device.profile),
         place=place,
         steps=_steps(device, tr),
@@ -74,6 +82,16 @@ async def device_page(
         done=request.query_params.get("done", ""),
         **list_values(asked, now),
     )
+
+
+async def _state_of_it(tx: Tx, device_no: int, now: datetime) -> dict[str, Any]:
+    """What technicians want to know: what is wrong, how it was heard, when it was tried out."""
+    tests = await selftests.of_device(tx, device_no, 1)
+    return {
+        "technical": await technical.of_device(tx, device_no, _RECENT_TECHNICAL),
+        "heard": (await fleet.uptimes(tx, [device_no], now)).get(device_no),
+        "tested_at": tests[0].at if tests else None,
+    }
 
 
 def _can_ask(device: Device, actor: Actor) -> list[tuple[str, str]]:

@@ -171,6 +171,13 @@ REVOKE_REASON = {
     "superseded": N_("已换新证书"),
     "cessation_of_operation": N_("停止使用"),
 }
+TECHNICAL_STATE = {
+    "active": N_("未确认"),
+    "acknowledged": N_("已确认"),
+    "shelved": N_("已搁置"),
+    "cleared": N_("已恢复"),
+}
+TECHNICAL_TONE = {"active": "bad", "acknowledged": "accent", "shelved": "quiet", "cleared": "good"}
 SOURCE = {"device": N_("设备上报"), "rule": N_("规则判断"), "person": N_("人工")}
 CONNECTION = {"online": N_("在线"), "offline": N_("离线"), "never": N_("从未上线")}
 STATE_TONE = {"stock": "", "bound": "accent", "faulty": "bad", "retired": "quiet"}

@@ -26,7 +26,7 @@ from dashboards.console.fleet.frame import (
 from dashboards.console.show import words_of
 from devices.firmware import rules, service, store
 from devices.firmware.machine import RolloutAction, possible
-from devices.firmware.model import Package, UpdateState
+from devices.firmware.model import Package, Rollout, UpdateState
 from devices.firmware.shelf import Shelf
 from kernel import divisions
 from kernel.auth.model import Actor
@@ -232,8 +232,7 @@ async def _rollout(
         place = await _place(conn, rollout.division)
     tr = words_of(request, now)
     path = f"{FIRMWARE}/rollouts/{rollout.id}"
-    shown = rows[:_ON_A_PAGE]
-    more = len(rows) > _ON_A_PAGE
+    shown, more = rows[:_ON_A_PAGE], len(rows) > _ON_A_PAGE
     return show(
         request,
         "rollout.html",
@@ -247,9 +246,7 @@ async def _rollout(
         states=list(device_words.labels(words.UPDATE_STATE, tr).items()),
         tones=words.ROLLOUT_TONE,
         update_tones=words.UPDATE_TONE,
-        actions=[one.value for one in possible(rollout.state)]
-        if rollout.division.startswith(actor.division)
-        else [],
+        actions=_actions(rollout, actor),
         path=path,
         here=address(path, state=state, after=after or ""),
         next_url=address(path, state=state, after=shown[-1].device_no) if more else "",
@@ -257,6 +254,12 @@ async def _rollout(
         why=lambda detail: words.failure(detail, tr),
         errors=words.errors_of(wrong or {}, tr),
     )
+
+
+def _actions(rollout: Rollout, actor: Actor) -> list[str]:
+    """What the person may do with it: nothing where it is for more than their division."""
+    mine = rollout.division.startswith(actor.division)
+    return [one.value for one in possible(rollout.state)] if mine else []
 
 
 @router.post(FIRMWARE + "/rollouts/{rollout_id}/{action}")

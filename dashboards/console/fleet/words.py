@@ -36,13 +36,6 @@ UNSEEN_HOURS: Mapping[int, str] = {
     720: N_("30 天以上"),
 }
 BATTERY_AT_MOST: Mapping[int, str] = {10: "≤ 10 %", 20: "≤ 20 %", 50: "≤ 50 %"}
-TECHNICAL_STATE = {
-    "active": N_("未确认"),
-    "acknowledged": N_("已确认"),
-    "shelved": N_("已搁置"),
-    "cleared": N_("已恢复"),
-}
-TECHNICAL_TONE = {"active": "bad", "acknowledged": "accent", "shelved": "quiet", "cleared": "good"}
 TECHNICAL_VIEW = {
     "open": N_("未恢复"),
     "active": N_("未确认"),
