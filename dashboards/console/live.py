@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from kernel.auth import service as auth
 from kernel.auth.model import Actor, Permission, Session
-from kernel.auth.web import requires
+from kernel.auth.web import current_actor
 from kernel.db import TRANSIENT_ERRORS, Database
 from kernel.errors import Unavailable
 from kernel.live import CLOSING, RESYNC, LiveEvent, LiveHub
@@ -34,6 +34,9 @@ BEATS_BETWEEN_CHECKS = 4
 RETRY = b"retry: 1000\n\n"
 BEAT = b": keep-alive\nevent: beat\ndata: {}\n\n"
 
+# Events and who may hear of them; every other one is for everybody (`resync`).
+HEARD_WITH = {"incident.": Permission.INCIDENT_READ, "device.": Permission.DEVICE_READ}
+
 StillValid = Callable[[], Awaitable[bool]]
 
 
@@ -43,15 +46,24 @@ def frame(event: LiveEvent) -> bytes:
     return f"data: {body}\n\n".encode()
 
 
+def may_hear(actor: Actor, event: str) -> bool:
+    """Whether an event is for somebody of these roles."""
+    return all(
+        actor.may(permission)
+        for beginning, permission in HEARD_WITH.items()
+        if event.startswith(beginning)
+    )
+
+
 async def events(
     hub: LiveHub,
-    division: str,
+    actor: Actor,
     still_valid: StillValid,
     *,
     beat_seconds: float = BEAT_SECONDS,
 ) -> AsyncIterator[bytes]:
-    """Yield the frames of a division prefix until there is a reason to end."""
-    async with hub.subscribe(division) as queue:
+    """Yield the frames of a person's division and roles until there is a reason to end."""
+    async with hub.subscribe(actor.division) as queue:
         # Subscribed before this is sent: nothing falls between the page and the feed.
         yield RETRY + frame(LiveEvent(RESYNC))
         loop = asyncio.get_running_loop()
@@ -64,7 +76,7 @@ async def events(
                 event = None
             if event is not None and event.event == CLOSING:
                 return
-            if event is not None:
+            if event is not None and may_hear(actor, event.event):
                 yield frame(event)
             # By the clock, not by silence: a busy feed ends with its session as well.
             if loop.time() >= next_beat:
@@ -139,9 +151,9 @@ def session_check(db: Database, session: Session, now: Callable[[], datetime]) -
 async def live(
     request: Request,
     ctx: Annotated[WebContext, Depends(get_context)],
-    actor: Annotated[Actor, Depends(requires(Permission.INCIDENT_READ))],
+    actor: Annotated[Actor, Depends(current_actor)],
 ) -> Response:
-    """Return the feed of the person's division. 503 while we are deaf ourselves."""
+    """Return what a person may hear of their division. 503 while we are deaf ourselves."""
     try:
         async with asyncio.timeout(DEAF_SECONDS):
             await ctx.hub.listening.wait()
@@ -149,4 +161,4 @@ async def live(
         raise Unavailable("the live feed has no line to the database") from error
     clock = request.app.dependency_overrides.get(get_now, get_now)
     check = session_check(ctx.db, request.state.session, clock)
-    return EventStream(events(ctx.hub, actor.division, check))
+    return EventStream(events(ctx.hub, actor, check))

@@ -23,6 +23,7 @@ Now = Annotated[datetime, Depends(get_now)]
 # Where the work of somebody with the permission is; the first that fits.
 _HOMES = (
     (Permission.INCIDENT_READ, "/console"),
+    (Permission.DEVICE_WRITE, "/console/fleet"),
     (Permission.ELDER_READ, "/console/elders"),
     (Permission.DEVICE_READ, "/console/devices"),
     (Permission.USER_ADMIN, "/console/staff"),

@@ -32,7 +32,7 @@ class TestLogin:
         [
             ([Role.OPERATOR], "/console"),
             ([Role.SUBSIDY_OFFICER], "/console/elders"),
-            ([Role.DEVICE_TECHNICIAN], "/console/elders"),
+            ([Role.DEVICE_TECHNICIAN], "/console/fleet"),
             ([Role.AUDITOR], "/console/audit"),
             ([Role.RESPONDER], "/account"),
         ],

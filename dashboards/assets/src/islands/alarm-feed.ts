@@ -3,7 +3,8 @@
 //
 // Elements with data-incident="<id>" get the htmx event `incident-changed`; elements with
 // data-live="incident device.changed" get `live` for events that begin with one of the words.
-// #queue gets `queue-refresh`; data-state is loading, fresh or stale, data-refreshed counts.
+// #queue gets `queue-refresh`; data-state is loading, fresh or stale, data-refreshed counts. Who may
+// not see incidents has no queue: nothing rings there, the feed still keeps the page fresh.
 import htmx from "htmx.org";
 import { callAttention } from "./attention";
 import { byId } from "./dom";
@@ -138,9 +139,8 @@ function showState(state: FeedState, leads: boolean): void {
 
 export function startAlarmFeed(): void {
   const url = document.body.dataset["feed"];
-  if (!url || !byId("queue")) return;
-  alarm.start();
-  document.addEventListener("htmx:afterRequest", onQueueDone);
+  if (!url) return;
+  if (byId("queue")) startQueue();
   // A session that ended while something was asked for in the background must not take a half-written
   // page away.
   document.addEventListener("htmx:beforeOnLoad", (event) => {
@@ -149,6 +149,13 @@ export function startAlarmFeed(): void {
     event.preventDefault();
     showExpired();
   });
+  document.addEventListener("silverline:stale", refreshAll);
+  new LiveFeed(url, onEvent, showState).start();
+}
+
+function startQueue(): void {
+  alarm.start();
+  document.addEventListener("htmx:afterRequest", onQueueDone);
   document.addEventListener("htmx:beforeSwap", (event) => {
     const detail = (event as CustomEvent<{ target: HTMLElement; xhr: XMLHttpRequest; shouldSwap: boolean }>).detail;
     if (detail.target.id === "queue" && !isQueue(detail.xhr)) detail.shouldSwap = false;
@@ -158,8 +165,6 @@ export function startAlarmFeed(): void {
     markQueue();
     judgeQueue();
   });
-  document.addEventListener("silverline:stale", refreshAll);
-  new LiveFeed(url, onEvent, showState).start();
   setInterval(refreshQueue, POLL_MS);
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") refreshQueue();
