@@ -52,6 +52,8 @@ def test_every_change_in_the_log_can_be_told(project: Path) -> None:
     assert {"device.bound", "device.credential_rotated"} <= noted
     # The first two are no longer written; logs of before have them.
     noted |= {"device.paused", "device.resumed"}
+    # Of what discovery notes this alone is on a device; a find that is ignored is none yet.
+    noted.add("device.adopted")
     noted |= {f"device.{mode}_{step}" for mode in DeviceMode for step in MODE_STEPS}
     assert noted - {"device.viewed", "device.exported"} == set(words.CHANGE)
     assert noted <= set(ACTIONS)
