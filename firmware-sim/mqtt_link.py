@@ -58,6 +58,9 @@ class Observer(Protocol):
     def down(self, client_id: str, why: str) -> None:
         """A line that was up is down."""
 
+    def in_doubt(self, client_id: str) -> None:
+        """An attempt was given up: the broker may have let the device in and miss it now."""
+
     def notice(self, text: str) -> None:
         """Something that a person should know."""
 
@@ -180,7 +183,7 @@ class MqttLink:
                 await loop.create_connection(lambda: session, self._broker.host, self._broker.port)
                 welcome = await session.welcome
         except (OSError, TimeoutError) as error:
-            session.cut()
+            self._give_up(session)
             self._broker.observer.notice(f"Cannot reach the MQTT broker: {_words(error)}.")
             return False
         if welcome.code:
@@ -192,10 +195,15 @@ class MqttLink:
             return False
         self._window = min(self._broker.window, welcome.receive_maximum or 65_535)
         if session.ended or not self._plugged.is_set() or self._finished:
-            session.cut()
+            self._give_up(session)
             return False
         self._begin(session)
         return True
+
+    def _give_up(self, session: Session) -> None:
+        session.cut()
+        if session.began:
+            self._broker.observer.in_doubt(self._login.client_id)
 
     def _begin(self, session: Session) -> None:
         self._session = session

@@ -25,6 +25,8 @@ from mqtt_packets import (
     read_connack,
 )
 
+GOODBYE_SECONDS = 10.0
+
 
 class Session(asyncio.Protocol):
     """One connection. `welcome` resolves with the CONNACK or fails when the connection does.
@@ -48,6 +50,11 @@ class Session(asyncio.Protocol):
         self._why = "the connection was closed by the broker"
         self.ended = False
         self.welcome: asyncio.Future[Welcome] = self._loop.create_future()
+
+    @property
+    def began(self) -> bool:
+        """Whether the broker may have read our CONNECT."""
+        return self._transport is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TCP connection is there (called by asyncio)."""
@@ -91,11 +98,16 @@ class Session(asyncio.Protocol):
             self._transport.abort()
 
     def goodbye(self) -> None:
-        """End it in order: DISCONNECT, no last will."""
+        """End it in order: DISCONNECT, no last will; the broker closes the connection.
+
+        Who closes while an answer is on its way resets the connection, and a DISCONNECT that the
+        broker has not read yet is gone with it.
+        """
         self._why = "finished"
         self.send(DISCONNECT_PACKET)
-        if self._transport is not None:
-            self._transport.close()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
+            self._loop.call_later(GOODBYE_SECONDS, self._transport.abort)
 
     def _take(self, packet: Packet) -> None:
         if packet.type == CONNACK:

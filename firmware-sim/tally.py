@@ -17,13 +17,18 @@ PROTOCOLS = ("v1", "zigbee2mqtt")
 
 @dataclass(slots=True)
 class Account:
-    """Acknowledged messages of one device. `last_seq` is the highest acknowledged number."""
+    """Acknowledged messages of one device. `last_seq` is the highest acknowledged number.
+
+    `wills` are last wills that the broker must have published, `wills_possible` those that it may
+    have published besides.
+    """
 
     messages: int = 0
     last_seq: int | None = None
     readings: int = 0
     alarms: int = 0
     wills: int = 0
+    wills_possible: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The account as the report shows it."""
@@ -33,6 +38,7 @@ class Account:
             "readings": self.readings,
             "alarms": self.alarms,
             "wills": self.wills,
+            "wills_possible": self.wills_possible,
         }
 
 
@@ -177,7 +183,13 @@ class Tally:
         if why == "the line was cut":
             self.by_device.setdefault(client_id, Account()).wills += 1
         if why not in ("finished", "the line was cut"):
+            # A broker that closes by itself, a reboot that comes back at once: it may tell or not.
+            self.in_doubt(client_id)
             self.notice(f"Devices lost the MQTT broker: {why}.")
+
+    def in_doubt(self, client_id: str) -> None:
+        """The broker may publish a last will for this, and need not."""
+        self.by_device.setdefault(client_id, Account()).wills_possible += 1
 
     def notice(self, text: str) -> None:
         """Tell the person once, on standard error; two hundred devices share one sentence."""

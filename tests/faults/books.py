@@ -40,7 +40,8 @@ class Balance:
     """What is missing and what is too many, messages and readings taken together.
 
     `watches` are what is stored of watches that speak Setracker, with the bounds that the protocol
-    allows: what was confirmed, and what was written.
+    allows: what was confirmed, and what was written. So are `wills`: those that the broker had to
+    publish, those that are stored, and those that it may have published.
     """
 
     sent: int
@@ -48,15 +49,17 @@ class Balance:
     lost: int
     doubled: int
     letters: int
-    wills_sent: int
-    wills_stored: int
+    wills: tuple[int, int, int]
+    wills_lost: int
+    wills_invented: int
     watches: tuple[int, int, int]
 
     def __str__(self) -> str:
         confirmed, found, written = self.watches
+        told, kept, most = self.wills
         return (
             f"sent {self.sent} stored {self.stored} doubled {self.doubled} lost {self.lost}"
-            f" · wills {self.wills_stored} of {self.wills_sent}"
+            f" · wills {told} ≤ {kept} ≤ {most}"
             f" · watches {confirmed} ≤ {found} ≤ {written} · dead letters {self.letters}"
         )
 
@@ -109,6 +112,7 @@ def balance(sent: Sent, found: Stored) -> Balance:
     own = {d: n for d, n in found.messages.items() if d not in sent.watches}
     readings = {d: n for d, n in found.readings.items() if d not in sent.watches}
     wills = {d: n for d, n in found.wills.items() if d not in sent.watches}
+    most = {d: n + sent.wills_possible[d] for d, n in sent.wills.items()}
     return Balance(
         sent=sum(sent.messages.values()),
         stored=sum(own.values()),
@@ -119,8 +123,9 @@ def balance(sent: Sent, found: Stored) -> Balance:
         + _missing(readings, sent.readings)
         + max(0, of_watches - sent.frames),
         letters=found.letters,
-        wills_sent=sum(sent.wills.values()),
-        wills_stored=sum(wills.values()),
+        wills=(sum(sent.wills.values()), sum(wills.values()), sum(most.values())),
+        wills_lost=_missing(sent.wills, wills),
+        wills_invented=_missing(wills, most),
         watches=(sum(sent.watches.values()), of_watches, sent.frames),
     )
 

@@ -19,12 +19,14 @@ class Sent:
 
     A Setracker watch has no acknowledgement for most of its frames: `frames` is how many were
     written, of which at least `messages` have arrived. `wills` is what a broker says of devices
-    that were cut off.
+    that were cut off; `wills_possible` is what it may say besides: of a connection that timed out
+    or ended by itself, where only the broker knows whether the device was in and is missed.
     """
 
     messages: dict[str, int]
     readings: dict[str, int]
     wills: dict[str, int]
+    wills_possible: dict[str, int]
     watches: dict[str, int]
     frames: int
     alarms: list[SentAlarm]
@@ -96,6 +98,7 @@ class Load:
             messages={device: of["messages"] for device, of in own.items()},
             readings={device: of["readings"] for device, of in own.items()},
             wills={device: of["wills"] for device, of in own.items()},
+            wills_possible={device: of["wills_possible"] for device, of in own.items()},
             watches={device: of["messages"] for device, of in tcp["by_device"].items()},
             frames=tcp["frames_sent"],
             alarms=self.alarms(),
