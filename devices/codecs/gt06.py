@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from devices.codecs import gt06_extras as extras
+from devices.codecs import gt06_models as models
 from devices.codecs.binary import Reader
 from devices.codecs.gt06_fields import (
     FULL_LEVEL,
     Found,
     read_alarm,
+    read_charge,
     read_gps,
-    read_level,
     read_moment,
     read_state,
 )
@@ -38,6 +39,8 @@ MAX_FRAME = 8 * 1024
 
 _SHORT, _LONG, _END = b"\x78\x78", b"\x79\x79", b"\r\n"
 _TAIL = 6  # serial number, check sum, end
+_CELL_AND_MORE = frozenset({10, 13, 20})
+_LONG_CELL_AND_CLIMATE = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +187,28 @@ def _position(packet: _Packet) -> Found:
     return found
 
 
+def _plain_position(packet: _Packet) -> Found:
+    """0x12: the position and its cell; what is behind it differs from model to model."""
+    found, reader = _start(packet)
+    if reader.left in _CELL_AND_MORE:
+        reader.take(8)
+        models.read_behind_cell(found, reader)
+    return found
+
+
 def _reported_position(packet: _Packet) -> Found:
-    """0x22, 0x2D, 0x37: as 0x12, with a tail behind the cell."""
+    """0x22, 0x2D, 0x37, 0x31: as 0x12, with a tail behind the cell."""
+    if packet.number == 0x22 and models.is_named_twice_timed(packet.content):
+        return models.read_named_position(packet.content)
     found, reader = _start(packet)
     if found.at is not None and reader.left >= 11:
-        country = reader.uint(2)
-        reader.take(7 if country >> 15 else 6)
+        if reader.left == _LONG_CELL_AND_CLIMATE:
+            reader.take(9)
+        elif packet.number == 0x31 and reader.left in (19, 23):
+            reader.take(14)
+        else:
+            country = reader.uint(2)
+            reader.take(min(7 if country >> 15 else 6, reader.left))
         if reader.left >= 3:
             extras.read_position_tail(found, reader)
     return found
@@ -209,7 +228,21 @@ def _start(packet: _Packet) -> tuple[Found, Reader]:
 def _position_or_cells(packet: _Packet) -> Found:
     """0xA2: a GPS block where the byte behind the time says so (length 12), else cells and WiFi."""
     if len(packet.content) > 6 and packet.content[6] >> 4 == 0xC:
-        return _position(packet)
+        return models.read_wide_report(packet.content)
+    return _cells(packet)
+
+
+def _position_or_status(packet: _Packet) -> Found:
+    """0xA3: a fence with a position, or the state of a device without GPS."""
+    if len(packet.content) < 18:
+        return models.read_short_status(packet.content)
+    return _position(packet)
+
+
+def _cells_or_position(packet: _Packet) -> Found:
+    """0x24: cells, but one model sends a position."""
+    if len(packet.content) == 41:
+        return models.read_supplied_position(packet.content)
     return _cells(packet)
 
 
@@ -221,7 +254,9 @@ def _cells(packet: _Packet) -> Found:
 
 
 def _wifi(packet: _Packet) -> Found:
-    """0x17, 0x69: the time is in decimal digits."""
+    """0x17, 0x69: the time is in decimal digits; 0x17 of one model is a position and a card."""
+    if packet.number == 0x17 and len(packet.content) == 35 and packet.content[6] >> 4 == 0xC:
+        return models.read_card_position(packet.content)
     text = packet.content[:6].hex()
     found = Found()
     if text.isdigit() and len(text) == 12:
@@ -236,7 +271,12 @@ def _alarm(packet: _Packet) -> Found:
     if reader.left >= 9:
         length = reader.uint(1)
         reader.take(min(max(8, length - 1), reader.left))
-    _tail(found, reader.rest(), wide_voltage=packet.number == 0x16)
+    tail = reader.rest()
+    if packet.number in (0x27, 0xA4) and len(tail) >= 5 and tail[4] >> 4:
+        # The upper half of the language makes other alarms of the same codes.
+        found.states["alarm_code"] = tail[4] >> 4 << 8 | tail[3]
+        tail = tail[:3] + b"\0"
+    _tail(found, tail, wide_voltage=packet.number == 0x16)
     return found
 
 
@@ -257,7 +297,7 @@ def _tail(found: Found, tail: bytes, *, wide_voltage: bool) -> None:
         # One model has a voltage of two bytes here.
         read_alarm(found, tail[4])
     else:
-        read_level(found, tail[1])
+        read_charge(found, tail[1])
         # Some models have another meaning for 0x19, low battery: a full one is not low.
         full = tail[1] == FULL_LEVEL and tail[3] == 0x19
         read_alarm(found, 0 if full else tail[3])
@@ -266,7 +306,9 @@ def _tail(found: Found, tail: bytes, *, wide_voltage: bool) -> None:
 
 
 def _prefixed_position(packet: _Packet) -> Found:
-    """0x34: four bytes of state before time and GPS block."""
+    """0x34: four bytes of state before time and GPS block; of one model, cells."""
+    if len(packet.content) == 50:
+        return _cells(packet)
     found, reader = Found(), Reader(packet.content[4:])
     found.at = read_moment(reader)
     read_gps(found, reader)
@@ -279,6 +321,8 @@ def _long_position(packet: _Packet) -> Found:
     found.at = read_moment(reader)
     if reader.uint(1):
         read_gps(found, reader)
+    if packet.number == 0x133:
+        models.read_long_alarm(found, reader)
     return found
 
 
@@ -301,14 +345,23 @@ def _information(packet: _Packet) -> Found:
     return found
 
 
-_ANSWERED = frozenset({0x13, 0x16, 0x19, 0x23, 0x26, 0x27, 0x32, 0x95, 0x132, 0x133})
+_ANSWERED = frozenset(
+    {0x13, 0x16, 0x19, 0x23, 0x26, 0x27, 0x32, 0x36, 0x39, 0x95, 0xA3, 0xA4, 0xA5, 0xA9}
+    | {0x132, 0x133}
+)
 _HANDLERS: dict[int, Callable[[_Packet], Found | None]] = {
-    **dict.fromkeys((0x10, 0x11, 0x12, 0x31, 0x61), _position),
-    **dict.fromkeys((0x22, 0x2D, 0x37), _reported_position),
-    **dict.fromkeys((0x1A, 0x1E, 0xA0, 0xA3, 0xA4), _position),
-    **dict.fromkeys((0x16, 0x26, 0x27, 0x32), _alarm),
+    **dict.fromkeys((0x10, 0x11, 0x1A, 0x1E, 0x61, 0xA0), _position),
+    0x12: _plain_position,
+    **dict.fromkeys((0x22, 0x2D, 0x31, 0x37), _reported_position),
+    **dict.fromkeys((0x16, 0x26, 0x27, 0x32, 0xA4), _alarm),
     **dict.fromkeys((0x17, 0x69), _wifi),
-    **dict.fromkeys((0x18, 0x24, 0x28, 0x2C, 0x2E, 0x33, 0xA1, 0xF3), _cells),
+    **dict.fromkeys((0x18, 0x28, 0x2C, 0x2E, 0x33, 0xA1, 0xF3), _cells),
+    0x24: _cells_or_position,
+    0x38: _reading(models.read_uploaded_position),
+    0x39: _reading(models.read_alarm_with_modules),
+    0xA3: _position_or_status,
+    0xA5: _reading(models.read_cell_alarm_4g),
+    0xA9: _reading(models.read_wifi_alarm),
     0x13: _reading(extras.read_heartbeat),
     0x15: _text,
     0x19: _cell_alarm,

@@ -14,11 +14,13 @@ from devices.codecs.gt06_fields import (
     FULL_LEVEL,
     Found,
     read_alarm,
+    read_charge,
     read_gps,
-    read_level,
     read_moment,
     read_state,
+    signed_word,
 )
+from devices.codecs.gt06_models import read_climate, read_event, read_percent
 from devices.messages import Position
 
 _TEXT_POSITION = re.compile(
@@ -28,6 +30,9 @@ _TEXT_POSITION = re.compile(
 )
 _BUTTON = re.compile(rb"BTBUTTON,([ -~]{1,32})")
 # Codes of module 0x2B in the words of the alarm packet.
+_HEARTBEAT_ALARMS = frozenset({0x01, 0x0E, 0x0F, 0x13, 0x23})
+"""What a heartbeat may say for as long as it lasts."""
+_MOST_BARS = 5
 _MODULE_ALARMS = {0x11: 0x19, 0x13: 0x02, 0x14: 0x13}
 
 
@@ -40,10 +45,12 @@ def read_heartbeat(content: bytes) -> Found:
     if len(content) in (14, 16):
         _wide_heartbeat(found, Reader(content[-9:]))
     elif 3 <= len(content) <= 6:
-        if content[1] <= FULL_LEVEL:
-            read_level(found, content[1])
+        if content[1] <= FULL_LEVEL or (content[1] <= 100 and content[2] <= _MOST_BARS):
+            read_charge(found, content[1])
             if len(content) == 5 and content[3] == 0xF0:
                 found.states["power_v"] = content[4] / 10
+            elif len(content) == 5 and content[3] in _HEARTBEAT_ALARMS:
+                read_alarm(found, content[3], level=True)
         else:
             found.states["power_v"] = int.from_bytes(content[1:3], "big") / 100
     return found
@@ -59,12 +66,7 @@ def _wide_heartbeat(found: Found, reader: Reader) -> None:
         found.states["power_v"] = voltage
         found.battery = float(percent) if percent <= 100 else None
     reader.take(3)
-    found.readings["ambient_temperature"] = _signed(reader.uint(2)) / 10
-
-
-def _signed(word: int) -> int:
-    """The highest bit is the sign, the rest the number."""
-    return -(word & 0x7FFF) if word >> 15 else word
+    found.readings["ambient_temperature"] = signed_word(reader.uint(2)) / 10
 
 
 def read_long_heartbeat(content: bytes) -> Found:
@@ -83,6 +85,8 @@ def read_states(content: bytes) -> Found:
     for number, value in _modules(Reader(content[5:]), 1):
         if number == 0x18 and value.left == 2:
             found.states["battery_v"] = value.uint(2) / 100
+        elif number == 0x6A and value.left == 1:
+            read_percent(found, value.uint(1))
     return found
 
 
@@ -105,6 +109,8 @@ def read_modules(content: bytes) -> Found:
             found.at = found.at or _unix(value.uint(4))
         elif number == 0x2B and value.left:
             read_alarm(found, _MODULE_ALARMS.get(value.uint(1), 0))
+        elif number == 0x34 and value.left:
+            read_event(found, value.uint(1))
         elif number == 0x18 and value.left == 2:
             found.states["battery_v"] = value.uint(2) / 100
         elif number == 0x7F and value.left >= 13:
@@ -123,6 +129,10 @@ def read_state_list(content: bytes) -> Found:
     for number, value in _modules(reader, 1):
         if number == 5 and value.left == 2:
             found.states["power_v"] = value.uint(2) / 100
+        elif number == 1 and value.left == 1:
+            found.states["moving"] = value.uint(1) in (2, 4)
+        elif number == 7 and value.left == 1:
+            found.charging = value.uint(1) > 0
     return found
 
 
@@ -156,6 +166,8 @@ def read_information(content: bytes) -> Found:
         found.states["iccid"] = rest[16:26].hex().replace("f", "")
     elif kind == 0x1B:
         found.states["card"] = _readable(rest)
+    elif kind == 0x1E and len(rest) == 8:
+        read_climate(found, rest)
     else:
         found.states["packet"] = "194"
     return found
@@ -211,21 +223,33 @@ def read_camera_alarm(content: bytes) -> Found:
     if reader.left > 10:
         read_gps(found, reader, satellites=cameras, speed=False)
         if cameras:
-            reader.take(4)
-            found.states["alarm_code"] = reader.uint(1)
-        else:
-            read_alarm(found, reader.uint(1))
+            reader.take(2)
+            supply = reader.uint(2)
+            if supply:
+                found.states["power_v"] = supply / 10
+        _camera_event(found, reader.uint(1))
     elif reader.left:
         found.states["alarm_code"] = reader.uint(1)
     return found
 
 
+def _camera_event(found: Found, code: int) -> None:
+    """Codes of cameras are others than those of the alarm packet, but for the SOS."""
+    if code == 1:
+        read_alarm(found, code)
+    elif code in (0x80, 0x88):
+        found.states["vibration" if code == 0x80 else "power_cut"] = True
+    elif code:
+        found.states["alarm_code"] = code
+
+
 def read_position_tail(found: Found, reader: Reader) -> None:
-    """Behind the cell of 0x22, 0x2D, 0x37: ignition, why, whether sent late; with 13 more
-    bytes mileage and a temperature."""
+    """Behind the cell of 0x22, 0x2D, 0x37: ignition, why, whether sent late; with 12 more
+    bytes mileage, travelling time, temperature and humidity."""
     found.states["ignition"] = reader.uint(1) > 0
     reader.take(1)
     found.late = reader.uint(1) > 0
-    if reader.left == 13:
-        reader.take(9)
-        found.readings["ambient_temperature"] = _signed(reader.uint(2)) / 100
+    if reader.left == 12:
+        reader.take(8)
+        found.readings["ambient_temperature"] = signed_word(reader.uint(2)) / 100
+        found.readings["humidity"] = reader.uint(2) / 100

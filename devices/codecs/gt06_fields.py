@@ -17,9 +17,11 @@ _ALARM_CODES: dict[int, tuple[AlarmKind, bool]] = {
     0x0E: (AlarmKind.LOW_BATTERY, True),
     0x0F: (AlarmKind.LOW_BATTERY, True),
     0x13: (AlarmKind.TAMPER, True),
+    0x18: (AlarmKind.TAKEN_OFF, True),
     0x19: (AlarmKind.LOW_BATTERY, True),
     0x23: (AlarmKind.FALL, True),
     0x25: (AlarmKind.TAMPER, True),
+    0x32: (AlarmKind.TAMPER, True),
 }
 _STATE_CODES = {0x02: "power_cut", 0x03: "vibration", 0x09: "moved", 0x11: "power_off"}
 # Bits 3 to 5 of the state byte, which every heartbeat repeats.
@@ -90,12 +92,25 @@ def read_level(found: Found, level: int) -> None:
         found.battery = float(level * 100 // FULL_LEVEL)
 
 
-def read_alarm(found: Found, code: int) -> None:
-    """An alarm code: this packet is the activation."""
+def read_charge(found: Found, value: int) -> None:
+    """Six levels, or percent where the number is higher."""
+    if value <= FULL_LEVEL:
+        read_level(found, value)
+    elif value <= 100:
+        found.battery = float(value)
+
+
+def signed_word(word: int) -> int:
+    """The highest bit is the sign, the rest the number."""
+    return -(word & 0x7FFF) if word >> 15 else word
+
+
+def read_alarm(found: Found, code: int, *, level: bool = False) -> None:
+    """An alarm code: this packet is the activation, or (`level`) repeats it while it lasts."""
     known = _ALARM_CODES.get(code)
     if known is not None:
         kind, active = known
-        found.alarms[kind] = AlarmSignal(kind, active, f"code {code:02X}")
+        found.alarms[kind] = AlarmSignal(kind, active, f"code {code:02X}", level=level)
     elif code in _STATE_CODES:
         found.states[_STATE_CODES[code]] = True
     elif code:
