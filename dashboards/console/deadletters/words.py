@@ -30,6 +30,9 @@ REASON: Mapping[str, str] = {
     "unknown_metric": N_("指标都不认识"),
     "unknown_alarm": N_("报警的种类不认识"),
     "unknown_command": N_("命令不认识"),
+    "incomplete": N_("消息分成几包，其余的没有收到"),
+    "encrypted": N_("内容由应用加密，无法读取"),
+    "bad_template": N_("配置里的取值模板无法识别"),
     "processing_failed": N_("处理时程序出错"),
     "not_kept": N_("同一来源太多，只计了数"),
 }
@@ -45,6 +48,7 @@ ADVICE: Mapping[str, str] = {
         "核对设备和老人的区划；推送来源该管更大的区划时，吊销旧令牌，另发一个。"
     ),
     "processing_failed": N_("这是程序的问题，不是设备的问题。升级修复之后重放，消息不会丢。"),
+    "encrypted": N_("在应用里清空加密密钥；传输已有 TLS 保护。"),
     "not_kept": N_(
         "没有登录的通道，每个来源只保留开头的一部分，其余只计次数，免得占满磁盘。"
         "先处理这个来源保留下来的那些；不是自己的设备，就在防火墙上挡住它。"
