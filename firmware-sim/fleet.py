@@ -9,6 +9,7 @@ from typing import Protocol
 
 from mqtt_link import Broker, MqttLink
 from mqtt_packets import Login
+from mqtt_session import GOODBYE_SECONDS
 from outlets import Batch, Bridge, Direct, Outlet
 from roster import Identity
 from scenario import Scenario
@@ -144,10 +145,10 @@ class Fleet:
                     await changed.wait()
 
     async def dismiss(self) -> None:
-        """Say goodbye on every line."""
+        """Say goodbye on every line, and wait until the broker has heard it."""
         for line in self._lines:
             line.finish()
-        await asyncio.sleep(0)
+        await self._until(lambda: not self._around.tally.online, GOODBYE_SECONDS + 1)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

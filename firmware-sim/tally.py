@@ -179,6 +179,7 @@ class Tally:
     def down(self, client_id: str, why: str) -> None:
         """A line is down; a reason that nobody ordered is told once."""
         self.online.discard(client_id)
+        self.changed.set()
         # The broker publishes one last will for each device that was cut off.
         if why == "the line was cut":
             self.by_device.setdefault(client_id, Account()).wills += 1
