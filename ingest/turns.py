@@ -8,6 +8,9 @@ committed, and begins anew when that one has to.
 import asyncio
 from collections.abc import Callable
 
+PATIENCE_SECONDS = 2.0
+"""Some tenths of a second are usual. Longer, and what was copied is worth less than the doubt."""
+
 
 class OvertakenError(Exception):
     """The batch before could not be committed yet: ours is rolled back and waits."""
@@ -43,10 +46,15 @@ class Turn:
     async def comes(self) -> None:
         """Wait until the batch before is committed. Raises OvertakenError when it has to go back.
 
-        A batch that begins anew may wait for marks that ours holds: whoever gets the error rolls
-        back and calls `is_first` before trying again.
+        Or when it takes long: it may be waiting for something that ours holds until its end (a
+        chunk of a hypertable that both need first). Whoever gets the error rolls back, which lets
+        the one before go on, and calls `is_first` before trying again.
         """
-        await self._behind(lambda before: before._ended)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._behind(lambda before: before._ended)
+        except TimeoutError as error:
+            raise OvertakenError from error
 
     async def _behind(self, event: "Callable[[Turn], asyncio.Event]") -> None:
         before = self._before

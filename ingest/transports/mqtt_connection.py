@@ -198,6 +198,10 @@ class Connection(asyncio.Protocol):
         for kind, body in inbox.others:
             self._control(kind, body)
         if inbox.topics:
+            if not self._subscribed.done():
+                # A session that waited for us: its messages come before the answer to SUBSCRIBE,
+                # which may lie behind more of them than there is room for.
+                self._subscribed.set_result(None)
             ticket = Ticket([each for each in inbox.ids if each])
             if ticket.packet_ids:
                 self._window.append(ticket)
@@ -214,17 +218,22 @@ class Connection(asyncio.Protocol):
                 return
             self._keepalive = welcome.keepalive or self._keepalive
             self._accepted.set_result(None)
-        elif kind == packets.SUBACK and not self._subscribed.done():
-            refused = packets.read_suback(body, modern=self.modern)
-            if refused:
-                error = Refused(f"subscription refused: {refused}", other_version=False)
-                self._subscribed.set_exception(error)
-            else:
-                self._subscribed.set_result(None)
+        elif kind == packets.SUBACK:
+            self._granted(packets.read_suback(body, modern=self.modern))
         elif kind == packets.DISCONNECT and self.modern:
             self._end(packets.read_disconnect(body))
         elif kind != packets.PINGRESP:
             raise MalformedPacketError(f"a subscriber is not sent packets of type {kind}")
+
+    def _granted(self, refused: str) -> None:
+        if self._subscribed.done():
+            if refused:
+                self._end(f"subscription refused: {refused}")
+        elif refused:
+            error = Refused(f"subscription refused: {refused}", other_version=False)
+            self._subscribed.set_exception(error)
+        else:
+            self._subscribed.set_result(None)
 
     def _end(self, reason: str) -> None:
         if self._transport is not None:

@@ -236,6 +236,28 @@ async def test_a_paused_connection_hands_on_nothing_until_there_is_room() -> Non
         live.abort()
 
 
+async def test_a_session_whose_messages_come_before_the_subscription_is_granted_is_open() -> None:
+    got: list[tuple[Inbox, Ticket]] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(b"\x20\x03\x01\x00\x00" + publish(b"t", b"x", 1, 0, b""))
+        # The lane is full now: the answer to SUBSCRIBE cannot be read until it has room again.
+        await reader.read()
+
+    async with broker(talk) as link:
+        live: Connection
+
+        def full(_: Connection, inbox: Inbox, ticket: Ticket) -> None:
+            got.append((inbox, ticket))
+            live.pause()
+
+        live = Connection(link, Version.MQTT5, full, lambda: 0)
+        await live.open(["t"], 10)
+        assert [inbox.topics for inbox, _ in got] == [[b"t"]]
+        live.abort()
+
+
 async def test_refusals_say_why_and_whether_another_version_may_help() -> None:
     async def unknown_version(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await packet(reader)
