@@ -37,18 +37,26 @@ def problem_of(line: str) -> str:
     """What is wrong with a command line, "" for one that exists with these options."""
     words = shlex.split(re.split(r"[|>]| && ", line)[0].replace("…", ""))[1:]
     command: Any = typer.main.get_command(app)
-    options: set[str] = set()
+    skip = False
     for word in words:
         within = getattr(command, "commands", {})
-        if word in within:
+        if skip:
+            skip = False
+        elif word.startswith("--"):
+            name, _, value = word.partition("=")
+            option = next((each for each in command.params if name in names_of(each)), None)
+            if option is None and name != "--help":
+                return f"{line}: no option {name}"
+            skip = not value and option is not None and not option.is_flag
+        elif word in within:
             command = within[word]
         elif within and not word.startswith(("-", "<", "[")):
             return f"{line}: there is no {word}"
-        elif word.startswith("--"):
-            options.add(word.split("=")[0])
-    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
-    unknown = options - known - {"--help"}
-    return f"{line}: no option {', '.join(sorted(unknown))}" if unknown else ""
+    return ""
+
+
+def names_of(option: Any) -> tuple[str, ...]:
+    return (*option.opts, *option.secondary_opts)
 
 
 def test_every_command_that_a_document_names_exists_with_its_options(project: Path) -> None:
