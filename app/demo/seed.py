@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from app.demo.fleet import PlannedDevice, plan_fleet
+from app.demo.fleet_history import seed_fleet_history
 from app.demo.history import seed_history
 from app.secrets import write_private
 from care.elders.demo import SeededElder, seed_elders
@@ -58,8 +59,8 @@ async def seed_demo(
 ) -> list[Account]:
     """Fill the database once; a second call only reads the accounts again.
 
-    With `past` the watches have readings of the last days. Writes `devices.json` (what the
-    simulator logs in with) and `accounts.json`, both mode 0600.
+    With `past` the watches have readings of the last days, and the fleet was looked after. Writes
+    `devices.json` (what the simulator logs in with) and `accounts.json`, both mode 0600.
     """
     accounts_file = data_dir / "accounts.json"
     async with db.transaction() as tx:
@@ -77,6 +78,7 @@ async def seed_demo(
         entries = [await _device(tx, cipher, p, elders[p.home], since) for p in planned]
     if past:
         await seed_history(db, now, SEED)
+        await seed_fleet_history(db, now, SEED)
     write_private(data_dir / "devices.json", json.dumps(entries, ensure_ascii=False, indent=1))
     write_private(
         accounts_file, json.dumps([asdict(a) for a in accounts], ensure_ascii=False, indent=1)
