@@ -50,13 +50,17 @@ def chirpstack(push: Push) -> Frame:
 
 
 def tts(push: Push) -> Frame:
-    """What the message is, its body says; what is neither an uplink nor a join is not used."""
+    """What the message is, its body says; what the codec has no use for is `other`."""
     message = _object(push)
     ids = _inner(message, "end_device_ids")
     device = _level(ids.get("device_id"), "end_device_ids.device_id")
     inner = _inner(ids, "application_ids").get("application_id")
     application = _level(inner, "end_device_ids.application_ids.application_id")
-    kinds = {"uplink_message": "up", "join_accept": "join"}
+    kinds = {
+        "uplink_message": "up",
+        "join_accept": "join",
+        "location_solved": "location/solved",
+    }
     kind = next((word for field, word in kinds.items() if field in message), "other")
     return Frame(push.body, f"v3/{application}/devices/{device}/{kind}")
 
