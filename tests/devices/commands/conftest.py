@@ -1,7 +1,7 @@
 """The embedded broker, ingest behind it, and a worker that sends commands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -55,7 +55,8 @@ async def ingest(db: Database, broker_port: int) -> AsyncIterator[IngestRunner]:
 
 
 @pytest.fixture
-def simulated(tmp_path: Path, broker_port: int) -> Iterator[SimulatedDevices]:
+async def simulated(tmp_path: Path, broker_port: int) -> AsyncIterator[SimulatedDevices]:
     made = SimulatedDevices(tmp_path, broker_port)
     yield made
-    made.stop()
+    # In a thread: they wait until the broker, which lives on this loop, has heard their goodbye.
+    await asyncio.to_thread(made.stop)
