@@ -8,13 +8,19 @@ from devices.technical import service as technical
 from kernel.db import Database
 from kernel.jobs import Job
 
-_MOST_AT_ONCE = 1_000
+_FEWEST = 10
+_HOURS = 30 * 24
+"""An old fleet that was never tested becomes tasks over a month, the longest overdue first."""
 
 
 async def remind(db: Database, now: datetime) -> None:
-    """Raise a technical alarm for each device whose test is overdue, once until it is made."""
+    """Raise a technical alarm for devices whose test is overdue, once until it is made.
+
+    So many at a time as technicians can do: the list of what is due has all of them.
+    """
     async with db.transaction() as tx:
-        for each in await store.newly_overdue(tx, now, _MOST_AT_ONCE):
+        most = max(_FEWEST, await store.count_watched(tx) // _HOURS)
+        for each in await store.newly_overdue(tx, now, most):
             detail = {"days": max(0, (now - each.due_at).days)}
             await technical.raise_for(
                 tx,

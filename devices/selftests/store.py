@@ -75,6 +75,17 @@ async def count_due(tx: Tx, filters: DueFilters, scope: str) -> int:
     return found
 
 
+async def count_watched(tx: Tx) -> int:
+    """Return how many devices in service are to be tested at all."""
+    watched = [code for code, one in PROFILES.items() if one.self_test_days]
+    found: int = await fetch_value(
+        tx,
+        "SELECT count(*) FROM device WHERE state = 'bound' AND profile = ANY(%s)",
+        (watched,),
+    )
+    return found
+
+
 async def newly_overdue(tx: Tx, now: datetime, limit: int) -> list[DueTest]:
     """Return devices whose test is overdue, that nobody was told of, and that are in no mode."""
     return await fetch_all(

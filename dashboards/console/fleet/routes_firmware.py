@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from datetime import datetime
 
 from fastapi import APIRouter, Depends, Request
@@ -40,6 +40,7 @@ FIRMWARE = f"{ROOT}/firmware"
 UPLOAD = f"{FIRMWARE}/upload"
 _ROLLOUTS_SHOWN = 20
 _ON_A_PAGE = 50
+_running: set[asyncio.Task[None]] = set()
 _USUAL = {"steps": "1, 10, 100", "soak_minutes": "60", "failure_percent": "20"}
 
 
@@ -295,14 +296,17 @@ async def download(request: Request, token: str, ctx: Context, now: Now) -> Resp
     chunks = shelf.chunks(await asyncio.to_thread(shelf.open, found.sha256))
 
     async def body() -> AsyncIterator[bytes]:
+        sent = 0
         try:
-            while chunk := await asyncio.to_thread(next, chunks, None):
+            while sent < found.size and (chunk := await asyncio.to_thread(next, chunks, None)):
                 yield chunk
+                sent += len(chunk)
         finally:
             chunks.close()
-        # Only who was sent all of it comes here.
-        async with ctx.db.transaction() as tx:
-            await service.download_done(tx, token, now)
+            if sent >= found.size:
+                # A device closes the line as soon as it has everything, which cancels this here:
+                # the link must be over all the same.
+                await asyncio.shield(_in_any_case(_over(ctx, token, now)))
 
     headers = {
         "Content-Length": str(found.size),
@@ -310,3 +314,16 @@ async def download(request: Request, token: str, ctx: Context, now: Now) -> Resp
         "X-Content-Type-Options": "nosniff",
     }
     return StreamingResponse(body(), media_type="application/octet-stream", headers=headers)
+
+
+async def _over(ctx: WebContext, token: str, now: datetime) -> None:
+    async with ctx.db.transaction() as tx:
+        await service.download_done(tx, token, now)
+
+
+def _in_any_case(work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+    """Run something to its end whatever becomes of the request."""
+    task = asyncio.create_task(work)
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    return task

@@ -16,7 +16,7 @@ from devices.firmware.shelf import Shelf
 from ingest.run import IngestRunner
 from kernel.clock import utcnow
 from kernel.crypto import FieldCipher
-from kernel.db import Database
+from kernel.db import Database, fetch_value
 from kernel.ids import new_id
 from kernel.live import LiveHub
 from kernel.web import WebContext
@@ -109,3 +109,9 @@ async def test_a_watch_fetches_checks_restarts_and_reports_the_new_version(
     newest.write_bytes(FILE + b"7")
     failed = await bad.becomes(UpdateState.FAILED)
     assert (failed.detail, failed.firmware) == ("checksum", "1.5.0")
+    async with downlink.db.connection() as conn:
+        used = await fetch_value(
+            conn, "SELECT count(*) FROM firmware_update WHERE token_used_at IS NOT NULL"
+        )
+    # Both links are over: the device had closed the line before that was written.
+    assert used == 2
