@@ -47,6 +47,16 @@ class BrokerSettings:
     tls: TlsListener | None = None
 
 
+async def grant_of(conn: Tx, session: Session, *, adopt: bool) -> Grant | None:
+    """Ask the registry what a device may do: by its certificate, or by its name and password."""
+    username = session.username or ""
+    shown = session.ssl_object.getpeercert(binary_form=True) if session.ssl_object else None
+    if shown is None:
+        return await credentials.authenticate(conn, username, session.password or "")
+    grant = await certificates.recognise(conn, shown, utcnow(), adopt=adopt)
+    return grant if grant is not None and username in ("", grant.device_id) else None
+
+
 class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
     """Lets devices in by our own registry, each under its own topics only."""
 
@@ -88,14 +98,10 @@ class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
         username, password = session.username or "", session.password or ""
         if self._is_service(session):
             return hmac.compare_digest(password.encode(), self.config.service_password.encode())
-        shown = session.ssl_object.getpeercert(binary_form=True) if session.ssl_object else None
         try:
             db = await self._database()
             async with db.connection() as conn:
-                if shown is None:
-                    grant = await credentials.authenticate(conn, username, password)
-                else:
-                    grant = await self._by_certificate(conn, shown, username)
+                grant = await grant_of(conn, session, adopt=self.config.adopt_certificates)
         except TRANSIENT_ERRORS as error:
             # Nobody new is let in while the registry cannot be asked; devices try again.
             log.warning("broker.registry_away", error=type(error).__name__)
@@ -107,11 +113,6 @@ class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
         session.username = grant.device_id
         self._grants[grant.device_id] = grant
         return True
-
-    async def _by_certificate(self, conn: Tx, shown: bytes, username: str) -> Grant | None:
-        adopt = self.config.adopt_certificates
-        grant = await certificates.recognise(conn, shown, utcnow(), adopt=adopt)
-        return grant if grant is not None and username in ("", grant.device_id) else None
 
     async def topic_filtering(
         self,
@@ -214,6 +215,7 @@ class EmbeddedBroker:
                 try:
                     async with db.dedicated() as conn:
                         await conn.execute("LISTEN credential")
+                        await self._look_again(db)
                         async for notice in conn.notifies():
                             now = asyncio.get_running_loop().time()
                             await self._drop(notice.payload, now)
@@ -223,6 +225,20 @@ class EmbeddedBroker:
                     await asyncio.sleep(1.0)
         finally:
             await db.close()
+
+    async def _look_again(self, db: Database) -> None:
+        """Drop who no longer counts: what was revoked while we did not listen, nobody told us."""
+        if self._broker is None:
+            return
+        for session, handler in list(self._broker._sessions.values()):
+            came_as = getattr(handler, "came_as", None)
+            if came_as is None or session.username == self._settings.service_user:
+                continue
+            async with db.connection() as conn:
+                counts = await grant_of(conn, came_as, adopt=False) is not None
+            if not counts and session.transitions.state == "connected":
+                log.info("broker.dropped", device=session.username)
+                await handler.handle_connection_closed()
 
     async def _drop_late(self, device_id: str, revoked_at: float) -> None:
         """Drop who was let in just before and had no place yet when it was revoked."""

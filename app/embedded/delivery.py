@@ -42,6 +42,8 @@ class KeepingHandler(BrokerProtocolHandler):
         self._in_turn = asyncio.Lock()
         # When the door was asked, by the loop's clock: what was revoked later was not known then.
         self.asked_at = 0.0
+        # Who it said it was, in the session that it came with: one that it takes up keeps its own.
+        self.came_as: Session | None = None
         self.pass_on: Callable[[IncomingApplicationMessage], Awaitable[bool]] | None = None
 
     @classmethod
@@ -54,6 +56,7 @@ class KeepingHandler(BrokerProtocolHandler):
         """
         handler, session = await super().init_from_connect(reader, writer, plugins_manager, loop)
         handler.asked_at = asyncio.get_running_loop().time()
+        handler.came_as = session
         answers = await plugins_manager.map_plugin_auth(session=session)
         if not answers or not all(answers.values()):
             # A device that is told that its secret is wrong stays away for long: not when nobody

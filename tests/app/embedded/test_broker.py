@@ -18,7 +18,7 @@ from kernel.db import Database, fetch_value
 SERVICE = ("ingest-service", "a-password-of-this-test")
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
@@ -178,6 +178,28 @@ async def test_a_revoked_device_is_dropped_at_once_and_stays_out(
     await eventually(client.lost.is_set)
     await eventually(lambda: client.refused is not None)
     client.close()
+
+
+async def test_who_is_revoked_while_the_broker_cannot_hear_it_is_dropped_when_it_can(
+    db: Database, port: int, now: datetime
+) -> None:
+    no, password = await device(db, "P-0001", now)
+    client = Client(port, "P-0001", "P-0001", password)
+    _, other = await device(db, "P-0002", now)
+    stays = Client(port, "P-0002", "P-0002", other)
+    await eventually(lambda: client.connected.is_set() and stays.connected.is_set())
+    async with db.transaction() as tx:
+        await tx.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'silverline-dedicated'"
+        )
+        assert await credentials.revoke(tx, no, now=now)
+    await eventually(client.lost.is_set)
+    sent = stays.publish("silverline/v1/P-0002/status", "{}")
+    await eventually(sent.is_published)
+    assert not stays.lost.is_set()
+    for each in (client, stays):
+        each.close()
 
 
 async def test_rotation_cuts_the_old_connection_and_leaves_the_new_one(
