@@ -38,7 +38,7 @@ class Feed:
         self.response = response
         self._lines = response.aiter_lines()
 
-    async def next(self, seconds: float = 10) -> dict[str, Any]:
+    async def next(self, seconds: float = 30) -> dict[str, Any]:
         """Return the next data frame."""
         async with asyncio.timeout(seconds):
             while True:
@@ -46,12 +46,12 @@ class Feed:
                 if line.startswith("data: ") and line != "data: {}":
                     return json.loads(line[6:])  # type: ignore[no-any-return]
 
-    async def raw(self, seconds: float = 10) -> str:
+    async def raw(self, seconds: float = 30) -> str:
         """Return the next line of any kind."""
         async with asyncio.timeout(seconds):
             return await anext(self._lines)
 
-    async def ended(self, seconds: float = 10) -> bool:
+    async def ended(self, seconds: float = 30) -> bool:
         """Wait for the end of the stream."""
         async with asyncio.timeout(seconds):
             async for _ in self._lines:
@@ -152,7 +152,7 @@ async def test_everybody_hears_what_their_roles_may_read(
 async def test_a_server_that_stops_ends_the_streams_and_does_not_hang(site: Site) -> None:
     clients = [(await site.login(f"坐席{n}"))[0] for n in range(3)]
     async with listening(clients[0]) as one, listening(clients[1]) as two:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             await site.stop()
         assert await one.ended()
         assert await two.ended()

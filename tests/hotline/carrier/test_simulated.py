@@ -18,7 +18,7 @@ from tests.hotline.world import World
 QUICK = Behaviour("no_answer", ring_s=0.05, talk_s=0.01)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(seconds):
         while not await condition():

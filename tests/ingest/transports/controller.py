@@ -91,7 +91,7 @@ class UdpController(asyncio.DatagramProtocol):
     def send(self, data: bytes) -> None:
         self.transport.sendto(data)
 
-    async def answer(self, seconds: float = 10) -> Answer:
+    async def answer(self, seconds: float = 30) -> Answer:
         async with asyncio.timeout(seconds):
             return take_apart(await self.answers.get())
 
@@ -119,7 +119,7 @@ class TcpController:
         return int(self.writer.get_extra_info("sockname")[1])
 
     async def answer(self) -> Answer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             head = await self.reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"Content-Length: (\d+)", head)
             assert length
@@ -130,7 +130,7 @@ class TcpController:
         return await self.answer()
 
     async def ended(self) -> bool:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             try:
                 return await self.reader.read() == b""
             except ConnectionResetError:

@@ -201,7 +201,7 @@ async def test_several_requests_and_keep_alives_share_a_connection(
     home: Home, tcp: TcpController, registered: int
 ) -> None:
     tcp.writer.write(b"\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await tcp.reader.readexactly(2) == b"\r\n"
     requests = [
         Request(BEAT.replace(b"1998", b"%04d" % n), tcp.port, "TCP").written() for n in range(5)
@@ -233,7 +233,7 @@ async def test_a_stream_that_is_no_sip_ends(
     written: bytes, home: Home, tcp: TcpController, registered: int
 ) -> None:
     tcp.writer.write(written)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         said = b""
         with contextlib.suppress(ConnectionResetError):
             said = await tcp.reader.read()

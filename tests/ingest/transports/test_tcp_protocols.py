@@ -52,12 +52,12 @@ class Line:
         self.writer.write(frame)
         if length == 0:
             return b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.reader.readexactly(length)
 
     async def ask_text(self, frame: bytes, end: bytes) -> bytes:
         self.writer.write(frame)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.reader.readuntil(end)
 
     def close(self) -> None:
@@ -195,7 +195,7 @@ async def test_noise_ends_a_connection_and_harms_nobody_else(
         line.writer.write(noise)
         await line.writer.drain()
     with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await line.reader.read()
     assert await home.count("dead_letter") > 0
     other = await connect(process, codec)

@@ -27,12 +27,12 @@ class Watch:
         return await self.answer()
 
     async def answer(self) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.reader.readuntil(b"]")
 
     async def ended(self) -> bool:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 return await self.reader.read() == b""
         except ConnectionResetError:
             # What it had sent was not read to the end.
@@ -194,7 +194,7 @@ async def test_other_protocols_listen_on_ports_of_their_own(
         assert process.runner.tcp["iw_trv"].port != process.runner.tcp["setracker"].port
         watch = await connect(process, "iw_trv")
         watch.writer.write(b"IWAP00353456789012345#")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert (await watch.reader.readuntil(b"#")).startswith(b"IWBP00")
         watch.writer.write(b"IWAP49,68#")
 
