@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -64,12 +65,21 @@ def bench_server(mode: StorageMode, settings: dict[str, str] | None = None) -> I
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
+        # The laboratory does without the disk, because tests need none of it. A benchmark does.
+        _durable(admin, "ALTER SYSTEM SET {} = on")
     try:
         yield admin_url.rsplit("/", 1)[0] + f"/{_NAME}"
     finally:
         with psycopg.connect(admin_url, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+            _durable(admin, "ALTER SYSTEM RESET {}")
         subprocess.run([_LAB, "down", "--if-unused"], check=True)
+
+
+def _durable(admin: psycopg.Connection[Any], statement: LiteralString) -> None:
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        admin.execute(sql.SQL(statement).format(sql.Identifier(setting)))
+    admin.execute("SELECT pg_reload_conf()")
 
 
 @asynccontextmanager
