@@ -20,7 +20,8 @@ from ingest.telemetry.rules import (
 )
 from kernel.db import Tx
 
-# Up to this span the readings themselves are looked at first; beyond it they are counted first.
+# Readings of many elders lie on as many pages: they are counted, by the quarter of an hour up to
+# this span and by the day beyond it, before any is fetched only to find that there are too many.
 _SHORT_SPAN = timedelta(hours=48)
 # Beyond this one they are not looked at: the planner alone takes 0.1 ms for every day.
 _LONG_SPAN = timedelta(days=100)
@@ -61,7 +62,7 @@ async def _few(
 ) -> bool:
     """Whether it is worth looking at single readings: they may be few, and are all still there."""
     if end - start <= _SHORT_SPAN:
-        return True
+        return await chart_store.count_closed_quarters(tx, metric, exact) <= max_points
     if end - start > _LONG_SPAN or start < lines.raw:
         return False
     return await chart_store.count_closed_days(tx, metric, exact) <= max_points

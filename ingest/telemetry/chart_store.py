@@ -105,6 +105,26 @@ async def count_closed_days(tx: Tx, metric: int, wanted: Sequence[Window]) -> in
     return count
 
 
+async def count_closed_quarters(tx: Tx, metric: int, wanted: Sequence[Window]) -> int:
+    """Return how many readings the closed quarters of an hour have that the windows touch."""
+    count: int = await fetch_value(
+        tx,
+        """
+        SELECT coalesce(sum(v.n), 0)::bigint
+        FROM unnest(%(raw_no)s::bigint[], %(raw_lo)s::timestamptz[], %(raw_hi)s::timestamptz[])
+             AS w (no, lo, hi)
+        CROSS JOIN LATERAL (
+            SELECT n FROM reading_rollup_15m
+            WHERE device_no = w.no AND metric = %(metric)s
+                  AND bucket > w.lo - interval '15 minutes' AND bucket < w.hi
+                  AND bucket > %(raw_from)s - interval '15 minutes' AND bucket < %(raw_to)s
+            OFFSET 0) AS v
+        """,
+        {"metric": metric, **_arrays("raw", wanted)},
+    )
+    return count
+
+
 _RAW: LiteralString = """
     SELECT r.time, r.value AS low, r.value AS high, r.value AS total, 1::bigint AS n
     FROM unnest(%(raw_no)s::bigint[], %(raw_lo)s::timestamptz[], %(raw_hi)s::timestamptz[])
