@@ -80,13 +80,13 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
     return app
 
 
-def demo_accounts(data_dir: Path) -> list[tuple[str, str, str]]:
-    """Return (user name, password, name) of the demonstration's people, for its login page."""
+def demo_accounts(data_dir: Path) -> list[tuple[str, str, str, str]]:
+    """Return (user name, password, name, role) of each account, for the login page."""
     try:
         entries = json.loads((data_dir / ACCOUNTS_FILE).read_text("utf-8"))
     except FileNotFoundError:
         return []
-    return [(entry["username"], entry["password"], entry["name"]) for entry in entries]
+    return [(one["username"], one["password"], one["name"], one["role"]) for one in entries]
 
 
 def ui_settings(settings: Settings) -> UiSettings:

@@ -20,13 +20,15 @@ router = APIRouter()
 Context = Annotated[WebContext, Depends(get_context)]
 Now = Annotated[datetime, Depends(get_now)]
 
-# Where the work of somebody with the permission is; the first that fits.
+# Where the work of somebody with the permission is; the first that fits. Who may look at incidents
+# but not take them works elsewhere.
 _HOMES = (
-    (Permission.INCIDENT_READ, "/console"),
+    (Permission.INCIDENT_HANDLE, "/console"),
+    (Permission.USER_ADMIN, "/console/staff"),
+    (Permission.ELDER_WRITE, "/console/elders"),
     (Permission.DEVICE_WRITE, "/console/fleet"),
     (Permission.ELDER_READ, "/console/elders"),
     (Permission.DEVICE_READ, "/console/devices"),
-    (Permission.USER_ADMIN, "/console/staff"),
     (Permission.AUDIT_READ, "/console/audit"),
 )
 

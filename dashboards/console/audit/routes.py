@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
@@ -109,7 +110,7 @@ async def _page(
         subjects=[(code, tr.gettext(text)) for code, text in words.SUBJECTS.items()],
         action_label=lambda code: words.label(words.ACTIONS, code, tr),
         subject_label=lambda code: words.label(words.SUBJECTS, code, tr),
-        subject_page=_subject_page,
+        subject_page=lambda entry: _subject_page(entry, actor),
         place=lambda entry: places.get(_code(entry), ""),
         facts=_facts,
         export_url=listing.url(page=None).replace(PATH, f"{PATH}/export.csv", 1),
@@ -123,9 +124,17 @@ def _code(entry: AuditEntry) -> str:
     return divisions.pad(division) if division and divisions.is_prefix(division) else ""
 
 
-def _subject_page(entry: AuditEntry) -> str:
-    base = words.PAGES.get(entry.subject_type, "")
-    return f"{base}{entry.subject_id}" if base and entry.subject_id else ""
+def _subject_page(entry: AuditEntry, actor: Actor) -> str:
+    """Return the address of what an entry is about, "" where it has no page.
+
+    Who may not open it gets everything that was done to it.
+    """
+    base, permission = words.PAGES.get(entry.subject_type, ("", None))
+    if permission is None or not entry.subject_id:
+        return ""
+    if actor.may(permission):
+        return f"{base}{entry.subject_id}"
+    return f"{PATH}?{urlencode({'q': entry.subject_id})}"
 
 
 def _facts(entry: AuditEntry) -> list[tuple[str, str]]:

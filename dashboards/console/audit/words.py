@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from dashboards.ui.i18n import N_, Translator
 from kernel.audit import VerifyResult
+from kernel.auth.model import Permission
 
 ACTIONS: Mapping[str, str] = {
     "login.succeeded": N_("登录"),
@@ -122,14 +123,14 @@ SUBJECTS: Mapping[str, str] = {
     "outbox": N_("没办成的事"),
     "audit": N_("审计"),
 }
-# Where the subject's page is, for those whose id is its address.
-PAGES: Mapping[str, str] = {
-    "user": "/console/staff/",
-    "elder": "/console/elders/",
-    "incident": "/console/incidents/",
-    "device": "/console/devices/",
-    "dead_letter": "/console/dead-letters/",
-    "outbox": "/console/outbox/",
+# Where the subject's page is, for those whose id is its address, and who may open it.
+PAGES: Mapping[str, tuple[str, Permission]] = {
+    "user": ("/console/staff/", Permission.USER_ADMIN),
+    "elder": ("/console/elders/", Permission.ELDER_READ),
+    "incident": ("/console/incidents/", Permission.INCIDENT_READ),
+    "device": ("/console/devices/", Permission.DEVICE_READ),
+    "dead_letter": ("/console/dead-letters/", Permission.DEAD_LETTER_READ),
+    "outbox": ("/console/outbox/", Permission.SETTINGS_WRITE),
 }
 REASONS: Mapping[str, str] = {
     "the head was removed": N_("链头被删除"),

@@ -73,6 +73,20 @@ async def test_who_does_not_handle_incidents_has_no_duty_and_no_button(site: Sit
     assert not manager.has_form("/console/demo/alarm")
 
 
+async def test_who_does_not_handle_incidents_is_told_to_look_and_nothing_rings(
+    site: Site, world: World
+) -> None:
+    await world.opened(await world.elder("李秀英"), AlarmKind.FALL)
+    manager, seat = await site.login("孙丽", Role.CARE_MANAGER), await site.login()
+    await manager.see("/console")
+    assert "按 J 选择，回车打开。" in manager.text
+    assert "我接的警情" not in manager.text
+    assert 'id="sound"' not in manager.html
+    await seat.see("/console")
+    assert "按 J 选择，回车打开，A 接警。" in seat.text
+    assert 'id="sound"' in seat.html
+
+
 async def test_the_part_that_follows_the_feed_has_no_frame(site: Site) -> None:
     seat = await site.login()
     await seat.see("/console/overview")

@@ -38,6 +38,7 @@ class Stage:
 
     queue: list[QueueItem] = field(default_factory=list)
     feeds: set[asyncio.Queue[str | None]] = field(default_factory=set)
+    actor: Actor = WANG
     feed_status: int = 200
     queue_status: int = 200
     feeds_opened: int = 0
@@ -48,6 +49,7 @@ class Stage:
     def reset(self) -> None:
         """Return to the quiet beginning of a test."""
         self.queue, self.posts = [], []
+        self.actor = WANG
         self.feed_status = self.queue_status = 200
         self.feeds_opened = 0
 
@@ -83,16 +85,16 @@ class Stage:
 
 
 class Desk:
-    """Renders for one request as Wang Fang, with this browser's own preferences."""
+    """Renders for one request as who is logged in, with this browser's own preferences."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, stage: Stage) -> None:
         self.pages = pages
+        self.stage = stage
 
     def show(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         locale = request.cookies.get("locale", "zh")
-        seen = view_of(
-            request, now=utcnow(), actor=replace(WANG, locale=locale), csrf_token="token"
-        )
+        actor = replace(self.stage.actor, locale=locale)
+        seen = view_of(request, now=utcnow(), actor=actor, csrf_token="token")
         theme, size = request.cookies.get("theme", "auto"), request.cookies.get("size", "normal")
         seen = replace(seen, theme=theme, size=size)
         text = self.pages.render(template, seen, status=status, **values)
@@ -105,7 +107,7 @@ def make_app(stage: Stage) -> FastAPI:
     app = FastAPI()
     app.mount("/assets", AssetFiles())
     app.include_router(gallery_routes(pages))
-    desk = Desk(pages)
+    desk = Desk(pages, stage)
     _pages(app, stage, desk)
     _queue(app, stage, desk)
     _actions(app, stage, desk)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from playwright.async_api import BrowserContext, Page, expect
 
 from dashboards.ui.gallery_data import QueueItem
+from kernel.auth.model import Role
 from kernel.clock import utcnow
 from tests.dashboards.ui.harness import Stage, busy_queue
 from tests.dashboards.ui.watching import collect_complaints, settled
@@ -43,6 +44,18 @@ async def test_a_critical_incident_rings_until_somebody_has_it(tab: Page, stage:
     await expect(tab.locator("#sound")).to_have_attribute("data-state", "on")
     await expect(tab.locator("#sound")).to_have_attribute("data-tone", "")
     await expect(tab).to_have_title("警情 · 银龄")
+
+
+async def test_nothing_rings_for_who_may_see_but_not_take_them(tab: Page, stage: Stage) -> None:
+    stage.actor = replace(stage.actor, roles=frozenset({Role.CARE_MANAGER}))
+    complaints = collect_complaints(tab)
+    await go(tab)
+    title = await tab.title()
+    stage.open_incident(fall())
+    await expect(tab.locator("#queue-n1")).to_be_visible()
+    await expect(tab.locator("#sound")).to_have_count(0)
+    assert await tab.title() == title
+    assert complaints == []
 
 
 async def test_a_repeat_sounds_different(tab: Page, stage: Stage) -> None:

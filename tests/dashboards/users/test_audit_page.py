@@ -69,8 +69,28 @@ async def test_entries_are_shown_with_words_and_places(
     assert 'title="内蒙古自治区 呼和浩特市 新城区 海拉尔东路街道"' in auditor.page
     assert "新城区 海拉尔东路街道" in auditor.text
     assert "fields phone, address" in auditor.text
-    assert 'href="/console/elders/0198-e1"' in auditor.page
     assert "链完整" in auditor.text
+
+
+async def test_the_subject_leads_to_its_page_or_to_all_that_was_done_to_it(
+    auditor: Browser, open_browser: Open, make_user: MakeUser, db: Database, clock: Clock
+) -> None:
+    await say(db, clock)
+    await say(db, clock, subject_id="0198-e2")
+    await auditor.open(AUDIT)
+    assert 'href="/console/elders/0198-e1"' not in auditor.page
+    await auditor.open(re.findall(r'href="(/console/audit\?q=0198-e1)"', auditor.page)[0])
+    assert rows(auditor) == 1
+    await make_user("both", Role.AUDITOR, Role.OPERATOR)
+    both = open_browser()
+    await both.log_in("both")
+    await both.open(AUDIT)
+    assert 'href="/console/elders/0198-e1"' in both.page
+
+
+async def test_who_may_not_find_elders_has_no_search_on_the_bar(auditor: Browser) -> None:
+    await auditor.open(AUDIT)
+    assert 'action="/console/search"' not in auditor.page
 
 
 async def test_filters_stay_in_the_url_and_days_are_those_in_china(

@@ -1,5 +1,7 @@
 """The login page and one's own account, as a browser without scripts sees them."""
 
+from dataclasses import replace
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -7,6 +9,7 @@ from fastapi import FastAPI
 from kernel.auth import web
 from kernel.auth.model import Role
 from kernel.db import Database, fetch_value
+from kernel.web import WebContext
 from tests.dashboards.users.conftest import HOST, PASSWORD, Browser, Clock, MakeUser, Open
 
 
@@ -31,6 +34,10 @@ class TestLogin:
         ("roles", "home"),
         [
             ([Role.OPERATOR], "/console"),
+            ([Role.SUPERVISOR], "/console"),
+            ([Role.CARE_MANAGER], "/console/elders"),
+            ([Role.ADMINISTRATOR], "/console/staff"),
+            ([Role.ADMINISTRATOR, Role.OPERATOR], "/console"),
             ([Role.SUBSIDY_OFFICER], "/console/elders"),
             ([Role.DEVICE_TECHNICIAN], "/console/fleet"),
             ([Role.AUDITOR], "/console/audit"),
@@ -62,6 +69,15 @@ class TestLogin:
         await make_user("wangfang")
         response = await browser.log_in("wangfang", next=wanted)
         assert response.headers["location"] == target
+
+    async def test_the_demonstration_says_who_its_accounts_are(
+        self, browser: Browser, app: FastAPI
+    ) -> None:
+        context: WebContext = app.state.context
+        app.state.context = replace(context, demo=True)
+        app.state.demo_accounts = [("sunli", "sunl-0a9a", "孙丽", "care_manager")]
+        await browser.open("/login")
+        assert "照护管理 孙丽 sunli / sunl-0a9a" in browser.text
 
     async def test_the_wanted_page_survives_a_wrong_password(
         self, browser: Browser, make_user: MakeUser

@@ -4,7 +4,8 @@
 // Elements with data-incident="<id>" get the htmx event `incident-changed`; elements with
 // data-live="incident device.changed" get `live` for events that begin with one of the words.
 // #queue gets `queue-refresh`; data-state is loading, fresh or stale, data-refreshed counts. Who may
-// not see incidents has no queue: nothing rings there, the feed still keeps the page fresh.
+// not see incidents has no queue, and who may see but not take them has no #sound: nothing rings
+// there, the feed still keeps the page fresh.
 import htmx from "htmx.org";
 import { callAttention } from "./attention";
 import { byId } from "./dom";
@@ -66,7 +67,7 @@ function onEvent(event: FeedEvent): void {
   if (!event.event.startsWith("incident.")) return;
   refreshQueue();
   if (event.id) refreshIncident(event.id);
-  if (event.severity !== "critical") return;
+  if (event.severity !== "critical" || !byId("sound")) return;
   if (event.event === "incident.opened") {
     tone = "new";
     alarm.breakMute();
@@ -82,6 +83,7 @@ function unclaimed(): HTMLElement[] {
 }
 
 function judgeQueue(): void {
+  if (!byId("sound")) return;
   const waiting = unclaimed();
   alarm.ring(waiting.length ? tone : null);
   const kind = waiting[0]?.querySelector(".queue-kind")?.textContent ?? "";
@@ -154,7 +156,7 @@ export function startAlarmFeed(): void {
 }
 
 function startQueue(): void {
-  alarm.start();
+  if (byId("sound")) alarm.start();
   document.addEventListener("htmx:afterRequest", onQueueDone);
   document.addEventListener("htmx:beforeSwap", (event) => {
     const detail = (event as CustomEvent<{ target: HTMLElement; xhr: XMLHttpRequest; shouldSwap: boolean }>).detail;
