@@ -14,7 +14,9 @@ from pathlib import Path
 
 
 def _has_chromium() -> bool:
-    return any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    # Any of them does (tests/browsing.py); the shell is the smallest.
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    return any(shutil.which(name) for name in names)
 
 
 def _has_fonts() -> bool:
@@ -50,7 +52,7 @@ class Part:
 
 
 PARTS = (
-    Part("chromium", "the browser journeys", _has_chromium),
+    Part("chromium-headless-shell", "the browser journeys", _has_chromium),
     Part("fonts-noto-cjk", "Chinese letters on the screenshots", _has_fonts),
     Part("mosquitto", "ingest against a real MQTT broker", _has_mosquitto),
     Part("debootstrap", "the TimescaleDB lab", _has_debootstrap),
