@@ -14,6 +14,8 @@ _ROUNDS = 3
 async def empty(db: Database, *, devices: bool = False) -> None:
     """Take away what was ingested, and with `devices` also who it came from."""
     async with db.transaction() as tx:
+        # Ingest may be at it: it enters first and locks the tables then, so do we.
+        await tx.execute("SELECT telemetry_exclude()")
         await tx.execute("TRUNCATE reading, ingest_message, latest_reading, reading_late")
         await tx.execute("TRUNCATE elder_activity, detection_state")
         if devices:
