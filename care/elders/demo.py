@@ -132,7 +132,7 @@ class _Maker:
             languages=self._languages(mongol),
             phones=self._phones(),
         )
-        contacts = self._contacts(surname, mongol, sex, living)
+        contacts = self._contacts(draft, surname, mongol, living)
         return NewElder(self._id(), draft, contacts)
 
     def _name(self, sex: Sex) -> tuple[str, str, bool]:
@@ -199,9 +199,9 @@ class _Maker:
         return tuple(phones)
 
     def _contacts(
-        self, surname: str, mongol: bool, sex: Sex, living: LivingSituation
+        self, elder: Draft, surname: str, mongol: bool, living: LivingSituation
     ) -> tuple[Contact, ...]:
-        rng = self._rng
+        rng, sex = self._rng, elder.sex
         people: list[tuple[str, Relation]] = []
         if living is LivingSituation.COUPLE:
             other = Sex.MALE if sex is Sex.FEMALE else Sex.FEMALE
@@ -209,10 +209,8 @@ class _Maker:
         for _ in range(rng.choice((1, 1, 2))):
             relation = rng.choice((Relation.SON, Relation.DAUGHTER))
             family = surname if surname and sex is Sex.MALE else rng.choice(words.SURNAMES)
-            name = rng.choice(words.MONGOL_MALE) if mongol else family + rng.choice(
-                words.GIVEN_CHILD
-            )  # fmt: skip
-            people.append((name, relation))
+            taken = {elder.name, *(name for name, _ in people)}
+            people.append((self._child(relation, "" if mongol else family, taken), relation))
         if self._chance(0.4):
             people.append((self._name(Sex.FEMALE)[0], Relation.NEIGHBOUR))
         if self._chance(0.25):
@@ -221,6 +219,15 @@ class _Maker:
             Contact(name, relation, self._mobile(), self._chance(0.5), "", self._id())
             for name, relation in people
         )
+
+    def _child(self, relation: Relation, family: str, taken: set[str]) -> str:
+        """Return a name for a son or a daughter that nobody else of the family has."""
+        son = relation is Relation.SON
+        if family:
+            given = words.GIVEN_SON if son else words.GIVEN_DAUGHTER
+        else:
+            given = words.MONGOL_MALE if son else words.MONGOL_FEMALE
+        return self._rng.choice([name for one in given if (name := family + one) not in taken])
 
     def consents(self, elder: NewElder) -> list[Consent]:
         """Return what was agreed to: most people agreed to most things."""

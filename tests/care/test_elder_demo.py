@@ -32,7 +32,9 @@ async def test_the_demonstration_is_the_same_for_the_same_seed(
     for card in cards:
         examined = store_rules(card, now)
         assert examined == ()
-        assert card.contacts
+        names = [card.name, *(one.name for one in card.contacts)]
+        assert len(names) > 1
+        assert len(set(names)) == len(names), names
         assert 60 <= (card.age(now) or 0) <= 104
         assert 40.7 < (card.lat or 0) < 40.95
         assert 111.5 < (card.lon or 0) < 111.95

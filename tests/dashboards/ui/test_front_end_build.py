@@ -11,6 +11,7 @@ import httpx
 
 from dashboards.ui.assets import DIST
 from tests.dashboards.ui.harness import Stage
+from tools.assets import node_command
 
 ASSETS = DIST.parent
 
@@ -73,3 +74,16 @@ async def test_a_file_that_was_never_built_is_not_found(stage: Stage) -> None:
 def test_packed_copies_are_the_same_file(built_assets: None) -> None:
     for path in DIST.glob("*.gz"):
         assert gzip.decompress(path.read_bytes()) == path.with_suffix("").read_bytes()
+
+
+def test_words_of_alarms_close_together_do_not_lie_upon_each_other(project: Path) -> None:
+    """Of alarms at 10, 50, 95 and 100 on a chart from 0 to 100 the one at 95 goes without."""
+    module = (ASSETS / "src" / "islands" / "chart-data.ts").as_uri()
+    script = f"""
+        import {{ namedAlarms }} from "{module}";
+        const alarms = [95, 10, 100, 50].map((at) => ({{ at }}));
+        console.log(JSON.stringify([...namedAlarms(alarms, 0, 100)].map((alarm) => alarm.at)));
+    """
+    command = [*node_command(), "--input-type=module", "--eval", script]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert json.loads(said) == [100, 50, 10]

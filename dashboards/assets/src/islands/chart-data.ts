@@ -26,6 +26,8 @@ export type ChartData = {
 };
 
 const DEFAULT_GAP_S = 3600;
+// Of the width of a chart; the narrowest stands in a column of 300 px.
+const ROOM_OF_A_WORD = 0.3;
 
 /** Put a null between readings that lie further apart than the gap: missing is not a straight line. */
 export function withGaps(points: Point[], gapSeconds = DEFAULT_GAP_S): Point[] {
@@ -37,6 +39,19 @@ export function withGaps(points: Point[], gapSeconds = DEFAULT_GAP_S): Point[] {
     before = point;
   }
   return result;
+}
+
+/** The alarms whose words have room above the chart: of those close together the latest. */
+export function namedAlarms<T extends { at: number }>(alarms: readonly T[], from: number, to: number): Set<T> {
+  const room = (to - from) * ROOM_OF_A_WORD;
+  const named = new Set<T>();
+  let after = Infinity;
+  for (const alarm of [...alarms].sort((a, b) => b.at - a.at)) {
+    if (after - alarm.at < room) continue;
+    named.add(alarm);
+    after = alarm.at;
+  }
+  return named;
 }
 
 /** The range of the y axis: readings and thresholds with a little air. */

@@ -11,7 +11,7 @@ import { AriaComponent, GridComponent, MarkLineComponent, TooltipComponent } fro
 import { init, use, type EChartsType } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { make } from "./dom";
-import { tableRows, valueRange, withGaps, type ChartData, type Metric } from "./chart-data";
+import { namedAlarms, tableRows, valueRange, withGaps, type ChartData, type Metric } from "./chart-data";
 import { monthDayTime, t, timeOfDay } from "./words";
 
 use([LineChart, AriaComponent, GridComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
@@ -216,12 +216,13 @@ function markLines(data: ChartData, metric: Metric, palette: Colours): object {
       label: { formatter: `${threshold.label} ${threshold.value}`, color, position: "insideStartTop" },
     };
   });
+  const named = namedAlarms(data.alarms ?? [], data.from, data.to);
   const alarms = (data.alarms ?? []).map((alarm) => {
     const color = severityColour(palette, alarm.severity);
     return {
       xAxis: alarm.at,
       lineStyle: { color, type: "solid", width: 2 },
-      label: { formatter: `▲ ${alarm.label}`, color, position: "insideEndTop", rotate: 0, distance: [0, 4], align: "right" },
+      label: { show: named.has(alarm), formatter: `▲ ${alarm.label}`, color, position: "insideEndTop", rotate: 0, distance: [0, 4], align: "right" },
     };
   });
   return { silent: true, symbol: "none", animation: false, data: [...thresholds, ...alarms] };
