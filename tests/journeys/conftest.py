@@ -173,7 +173,12 @@ class Seat:
         async def there() -> bool | None:
             return True if await self.centre.status(incident_id) == status else None
 
-        await until(there, status)
+        try:
+            await until(there, status)
+        except TimeoutError:
+            said = await self.page.locator("dialog[open], [data-notice]").all_inner_texts()
+            focus = await self.page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+            raise TimeoutError(f"{status}: the page says {said}, focus {focus}") from None
 
     async def picture(self, name: str) -> None:
         """Take a picture for the README when asked to."""
