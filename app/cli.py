@@ -42,6 +42,8 @@ storage_app = typer.Typer(help="How readings are stored.", no_args_is_help=True)
 app.add_typer(storage_app, name="storage")
 out = Console()
 err = Console(stderr=True)
+# Where `up` and `demo` keep their data.
+EMBEDDED = (Path("var/silverline"), Path("var"))
 
 
 def settings_with_logs() -> "Settings":
@@ -50,6 +52,24 @@ def settings_with_logs() -> "Settings":
     settings: Settings = importlib.import_module("app.settings").load_settings()
     logs = importlib.import_module("kernel.logs")
     logs.configure_logs(json=settings.log_format == "json", level=settings.log_level)
+    return settings
+
+
+def installed_settings() -> "Settings":
+    """Read the settings; where they name no database, those of what `up` or `demo` keeps here.
+
+    That is `SILVERLINE_DATA_DIR` or the folders that the two take by themselves.
+    """
+    settings = settings_with_logs()
+    if settings.database.url.get_secret_value():
+        return settings
+    given = "data_dir" in settings.model_fields_set
+    for folder in [settings.data_dir] if given else EMBEDDED:
+        if (folder / "secrets.json").is_file():
+            err.print(f"silverline: the installation in {folder}", highlight=False)
+            module = importlib.import_module("app.authority")
+            embedded: Settings = module.of_embedded(settings, folder)
+            return embedded
     return settings
 
 
@@ -213,7 +233,7 @@ def user_add(
     commands = importlib.import_module("app.commands")
     given = sys.stdin.readline().rstrip("\n") if password_stdin else None
     password = asyncio.run(
-        commands.add_user(settings_with_logs(), username, name, role, division, given)
+        commands.add_user(installed_settings(), username, name, role, division, given)
     )
     out.print(f"{username} may log in now.", highlight=False)
     if given is None:
@@ -232,7 +252,7 @@ def source_add(
 ) -> None:
     """Let a platform push; prints its token, which is shown this once."""
     commands = importlib.import_module("app.sources")
-    token = asyncio.run(commands.add(settings_with_logs(), name, codec, division))
+    token = asyncio.run(commands.add(installed_settings(), name, codec, division))
     err.print(f"{name} may push now; its token, shown this once:", highlight=False)
     sys.stdout.write(token + "\n")
 
@@ -241,7 +261,7 @@ def source_add(
 def source_revoke(name: str) -> None:
     """End the token of a platform at once."""
     commands = importlib.import_module("app.sources")
-    asyncio.run(commands.revoke(settings_with_logs(), name))
+    asyncio.run(commands.revoke(installed_settings(), name))
     out.print(f"{name} may not push any more.", highlight=False)
 
 
@@ -249,7 +269,7 @@ def source_revoke(name: str) -> None:
 def source_list() -> None:
     """List the platforms that push, or did, as JSON."""
     commands = importlib.import_module("app.sources")
-    found = asyncio.run(commands.listed(settings_with_logs()))
+    found = asyncio.run(commands.listed(installed_settings()))
     sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
 
 
@@ -269,7 +289,7 @@ def responder_add(
     people = importlib.import_module("app.people")
     asyncio.run(
         people.add_responder(
-            settings_with_logs(), name, phone, division, skill or [], station, account, on_duty
+            installed_settings(), name, phone, division, skill or [], station, account, on_duty
         )
     )
     out.print(f"{name} can be sent{'' if on_duty else ' when on duty'}.", highlight=False)
@@ -279,7 +299,7 @@ def responder_add(
 def responder_list() -> None:
     """List the people who can be sent, as JSON; their numbers are masked."""
     people = importlib.import_module("app.people")
-    found = asyncio.run(people.responders(settings_with_logs()))
+    found = asyncio.run(people.responders(installed_settings()))
     sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
 
 
@@ -294,7 +314,7 @@ def duty_phone_set(
     """Set the phone that rings at this place when nobody claims an incident."""
     people = importlib.import_module("app.people")
     asyncio.run(
-        people.set_duty_phone(settings_with_logs(), name, phone, division, position, account)
+        people.set_duty_phone(installed_settings(), name, phone, division, position, account)
     )
     out.print(f"{name} is duty phone {position} of {division or 'everything'}.", highlight=False)
 
@@ -303,7 +323,7 @@ def duty_phone_set(
 def audit_verify() -> None:
     """Walk the hash chain of the audit log; exit code 1 when it is broken."""
     commands = importlib.import_module("app.commands")
-    result = asyncio.run(commands.verify_audit(settings_with_logs()))
+    result = asyncio.run(commands.verify_audit(installed_settings()))
     out.print(result.text, highlight=False)
     if not result.intact:
         raise typer.Exit(1)
@@ -315,7 +335,7 @@ def storage_status(
 ) -> None:
     """Say mode, sizes, partitions, what is kept, and how far behind the rollup is."""
     storage = importlib.import_module("app.storage")
-    found = asyncio.run(storage.status(settings_with_logs()))
+    found = asyncio.run(storage.status(installed_settings()))
     if as_json:
         sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
     else:
@@ -329,7 +349,7 @@ def storage_adopt(
 ) -> None:
     """Move the readings onto a hypertable while ingest keeps writing; may be run again."""
     storage = importlib.import_module("app.storage")
-    settings = settings_with_logs()
+    settings = installed_settings()
     if cancel:
         undone = asyncio.run(storage.cancel(settings))
         out.print("undone; readings are as they were" if undone else "there is nothing to undo")
@@ -357,6 +377,17 @@ def main() -> None:
         for field, text in getattr(error, "fields", {}).items():
             err.print(f"  {field}: {text}", highlight=False)
         sys.exit(2)
+    except _database_errors() as error:
+        said = str(error).strip().partition("\n")[0]
+        err.print(f"[red]silverline:[/] the database does not answer: {escape(said)}")
+        err.print("    → is it running? `silverline doctor` says more", highlight=False)
+        sys.exit(2)
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    # Asked for only when something was raised: `--help` needs no database driver.
+    errors: tuple[type[Exception], ...] = importlib.import_module("kernel.db").TRANSIENT_ERRORS
+    return errors
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from app.embedded.postgres import EmbeddedPostgres
+from app.secrets import load_or_make
 from tests.command_line import installation, silverline
 
 
@@ -81,6 +82,32 @@ def test_migrate_user_add_and_audit_verify(empty: dict[str, str]) -> None:
     verified = silverline("audit", "verify", **empty)
     assert verified.returncode == 0
     assert "intact" in verified.stdout
+
+
+def test_what_is_set_up_from_the_command_line_goes_to_the_installation_of_up(
+    tmp_path: Path,
+) -> None:
+    """Nothing is set but the folder; commands find database and key of `silverline up` in it."""
+    here = {"SILVERLINE_DATA_DIR": str(tmp_path)}
+    secrets = load_or_make(tmp_path / "secrets.json")
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    server.start()
+    try:
+        url = server.ensure_database()
+        key = {"SILVERLINE_DATABASE__URL": url, "SILVERLINE_MASTER_KEY": secrets.master_key}
+        assert silverline("migrate", **key).returncode == 0
+        added = silverline("responder", "add", "斯琴", "--phone", "13947100001",
+                           "--division", "150102", **here)  # fmt: skip
+        assert added.returncode == 0, added.stderr
+        assert str(tmp_path) in "".join(added.stderr.split())
+        assert "斯琴" in silverline("responder", "list", **key).stdout
+        assert "intact" in silverline("audit", "verify", **here).stdout
+    finally:
+        server.stop()
+    away = silverline("responder", "list", **here)
+    assert away.returncode == 2
+    assert "the database does not answer" in away.stderr
+    assert "Traceback" not in away.stderr
 
 
 def test_an_unknown_role_is_answered_with_the_known_ones(db_url: str) -> None:
