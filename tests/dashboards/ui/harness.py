@@ -140,7 +140,10 @@ def _pages(app: FastAPI, stage: Stage, desk: Desk) -> None:
     @app.get("/login")
     async def login(request: Request) -> Response:
         refusal = "用户名或密码不对。" if request.query_params.get("wrong") else ""
-        accounts = [("wangfang", "demo-1234", "坐席"), ("zhaolei", "demo-1234", "值班长")]
+        accounts = [
+            ("wangfang", "demo-1234", "王芳", "operator"),
+            ("zhaolei", "demo-1234", "赵磊", "supervisor"),
+        ]
         return desk.pages.response(
             request,
             "console/login.html",
