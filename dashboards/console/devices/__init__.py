@@ -8,6 +8,7 @@ from dashboards.console.devices import (
     routes_bind,
     routes_certificates,
     routes_claim,
+    routes_command_form,
     routes_commands,
     routes_gateway,
     routes_import,
@@ -24,7 +25,7 @@ router = APIRouter()
 for part in (
     routes_list, routes_labels, routes_claim, routes_import, routes_batches, routes_register,
     routes_page, routes_bind, routes_state, routes_modes, routes_access, routes_certificates,
-    routes_commands, routes_gateway,
+    routes_commands, routes_command_form, routes_gateway,
 ):  # fmt: skip
     router.include_router(part.router)
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from dashboards.console.devices import words
 from dashboards.console.devices.frame import ROOT, Context, Now, Reader, show
 from dashboards.console.devices.readings import measures_of
+from dashboards.console.devices.routes_command_form import with_form
 from dashboards.console.devices.routes_commands import list_values
 from dashboards.console.devices.routes_list import low_battery
 from dashboards.console.show import words_of
@@ -75,6 +76,7 @@ async def device_page(
         low_battery=low_battery(device),
         wants_secret=wants_secret(device.profile, behind_gateway=device.gateway_id is not None),
         can_ask=_can_ask(device, actor),
+        with_form=with_form(device, actor),
         codec_title=lambda code: CODECS[code].title if code in CODECS else code,
         state_tone=words.STATE_TONE,
         connection_tone=words.CONNECTION_TONE,

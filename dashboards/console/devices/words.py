@@ -61,7 +61,7 @@ CHANGE = {
     "device.command_requested": N_("向设备发了指令"),
 }
 COMMAND = {
-    "locate": N_("定位"),
+    "locate": N_("立即定位"),
     "ring": N_("响铃"),
     "speak": N_("播报"),
     "set_interval": N_("设置上报间隔"),

@@ -111,3 +111,65 @@ async def test_the_card_speaks_english(site: Site, technician: Visitor) -> None:
     await visitor.open(PAGE)
     assert "Commands" in visitor.text
     assert "Nothing was asked of it yet" in visitor.text
+
+
+async def test_a_technician_gives_commands_that_say_something(
+    site: Site, technician: Visitor
+) -> None:
+    async with site.db.transaction() as tx:
+        watch = await add_device(tx, technician.actor, site.clock.now, "W-1")
+    form = f"{PAGE}/commands/new"
+    await technician.open(PAGE)
+    page = technician.page
+    for name in ("speak", "set_interval", "set_thresholds", "reboot"):
+        assert f'href="{form}?name={name}"' in page
+        assert (await technician.open(f"{form}?name={name}")).status_code == 200
+    given = (
+        {"name": "speak", "text": "请按时吃药"},
+        {"name": "set_interval", "seconds": "300"},
+        {"name": "set_thresholds", "metric": "heart_rate", "low": "45", "high": "130.5"},
+        {"name": "reboot"},
+    )
+    for fields in given:
+        assert (await technician.submit(form, **fields)).status_code == 303
+    async with site.db.transaction() as tx:
+        asked = {one.name: dict(one.args) for one in await service.recent(tx, watch.no)}
+    assert asked == {
+        "speak": {"text": "请按时吃药"},
+        "set_interval": {"seconds": 300},
+        "set_thresholds": {"heart_rate": {"low": 45, "high": 130.5}},
+        "reboot": {},
+    }
+
+
+async def test_what_is_wrong_with_a_command_is_said_on_its_form(
+    site: Site, technician: Visitor
+) -> None:
+    async with site.db.transaction() as tx:
+        watch = await add_device(tx, technician.actor, site.clock.now, "W-1")
+        await add_device(tx, technician.actor, site.clock.now, "D-1", profile="sl-door-1")
+    form = f"{PAGE}/commands/new"
+    wrong = (
+        ({"name": "speak", "text": " "}, "请填写要播报的话"),
+        ({"name": "speak", "text": "好" * 201}, "最多 200 个字"),
+        ({"name": "set_interval", "seconds": "1e3"}, "10 到 86400 之间的整数"),
+        (
+            {"name": "set_thresholds", "metric": "heart_rate", "low": "9", "high": "5"},
+            "下限要小于上限",
+        ),
+        ({"name": "set_thresholds", "metric": "heart_rate", "low": "x"}, "下限要小于上限"),
+        ({"name": "set_thresholds", "metric": "heart_rate", "low": "nan"}, "下限要小于上限"),
+        ({"name": "set_thresholds", "metric": "luck", "low": "1"}, "请选择指标"),
+    )
+    for fields, sentence in wrong:
+        assert (await technician.submit(form, **fields)).status_code == 422
+        assert sentence in technician.text
+    assert (await technician.submit(form, name="dance")).status_code == 422
+    door = "/console/devices/D-1/commands/new?name=speak"
+    assert (await technician.open(door)).status_code == 404
+    operator = await site.visitor("wangfang", Role.OPERATOR, name="王芳")
+    await operator.open(PAGE)
+    assert form not in operator.page
+    assert (await operator.submit(form, name="reboot")).status_code == 403
+    async with site.db.transaction() as tx:
+        assert await service.recent(tx, watch.no) == []
