@@ -131,6 +131,8 @@ async def test_the_auditor_reads_the_log(
     seat = await sit_down(chromium, url, "audit")
     await seat.page.goto("/console/audit")
     await judge(seat, "audit")
+    # Its entry lies in the closed menu, which says that one is in there.
+    await expect(seat.page.locator("summary.rail-link")).to_have_css("font-weight", "600")
     await seat.page.get_by_role("button", name="核对全部").click()
     await expect(seat.page.get_by_text("打开这一页时只核对最近的记录")).to_have_count(0)
     await expect(seat.page.get_by_text("链完整，已核对")).to_be_visible()
