@@ -339,6 +339,13 @@ def _environment(found: Location, data: Reader) -> None:
         found.readings["humidity"] = data.sint(2) / 10
 
 
+def _identity(found: Location, data: Reader) -> None:
+    """0xF8 of sensor tags: a kind, IMEI, number of the SIM card, name of the model."""
+    if data.left >= 19:
+        data.take(9)
+        found.states["iccid"] = data.take(10).hex()
+
+
 def _humidity_or_battery(found: Location, data: Reader) -> None:
     if data.left == 2:
         found.readings["humidity"] = data.uint(2) / 10
@@ -382,5 +389,6 @@ _ITEMS: dict[int, Callable[[Location, Reader], None]] = {
     0xF5: _illuminance,
     0xF6: _environment,
     0xF7: _humidity_or_battery,
+    0xF8: _identity,
     0xFE: _battery_or_more,
 }
