@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from devices.commands import jobs, service, store
+from devices.commands import jobs, rules, service, store
 from devices.commands.machine import TRANSITIONS, CommandEvent, next_state
 from devices.commands.model import Command, CommandState
 from devices.messages import CommandAck
+from devices.profiles import PROFILES
+from devices.profiles.model import Capability
 from devices.registry.model import Device
 from kernel.auth.model import SYSTEM, Actor, Role
 from kernel.db import Database, Tx, execute, fetch_tuples, fetch_value
@@ -152,6 +154,15 @@ async def test_a_device_is_asked_only_what_its_model_can(
     for device, name in ((bed, "locate"), (bed, "ring"), (door, "reboot"), (behind, "reboot")):
         with pytest.raises(Conflict):
             await ask(tx, device, name, technician, now)
+
+
+async def test_every_model_that_claims_commands_takes_some(db: Database, now: datetime) -> None:
+    async with db.transaction() as tx:
+        device = await add_device(tx, SYSTEM, now, "W-9")
+    claiming = [one.code for one in PROFILES.values() if Capability.COMMANDS in one.capabilities]
+    assert "setracker-4g" in claiming
+    for profile in claiming:
+        assert rules.available(replace(device, profile=profile)), profile
 
 
 async def test_only_the_device_itself_settles_its_command_and_only_once(
