@@ -273,6 +273,7 @@ def codec_list() -> list[dict[str, Any]]:
             "transport": "tcp" if codec.split is not None else "mqtt" if _topics(codec) else "push",
             "topics": _topics(codec),
             "decode_with": _inputs(codec),
+            "commands": sorted(codec.commands),
             "profiles": sorted(p.code for p in PROFILES.values() if p.codec == codec.name),
             "capabilities": sorted(
                 {

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from devices.alarms import AlarmKind
+from devices.downlink import CommandName, CommandRequest, Downlink
 
 Scalar = str | int | float | bool
 NO_STATES: Mapping[str, Scalar] = MappingProxyType({})
@@ -97,11 +98,19 @@ class DeviceStatus:
 
 @dataclass(frozen=True, slots=True)
 class CommandAck:
-    """A device's answer to a command. `ok` False carries the device's own words in `detail`."""
+    """A device's answer to a command. `ok` False carries the device's own words in `detail`.
+
+    Which command: the one with this id; where a protocol has numbers instead (`modulus` > 0), the
+    open one whose `number_of` (devices/downlink.py) is `number`, and where it has none of both, the
+    first open one of these `names`. `names` narrow the choice by number, too.
+    """
 
     command_id: str
     ok: bool
     detail: str = ""
+    names: frozenset[CommandName] = frozenset()
+    number: int = 0
+    modulus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +212,7 @@ class Frame:
 
 
 Decoder = Callable[[Frame], Decoded]
+Encoder = Callable[[CommandRequest], Downlink]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +222,11 @@ class Codec:
     `topics` are MQTT filters that it serves; `express` says that its frames are few and may carry
     alarms, so that each is a transaction of its own (the alarm lane). `split` cuts a TCP byte
     stream into frames: it takes the buffer and returns (frames, rest).
+
+    `commands` are those that the protocol has a form for; `encode` writes one down. It raises
+    CodecError (the sentence is shown to whoever asked) for what cannot be said to the device, and
+    NotNow for what cannot be said yet. `through_gateway` says that it reaches devices behind a
+    gateway or platform, too.
     """
 
     name: str
@@ -220,3 +235,6 @@ class Codec:
     topics: tuple[str, ...] = ()
     express_topics: tuple[str, ...] = ()
     split: Callable[[bytes], tuple[list[bytes], bytes]] | None = None
+    commands: frozenset[CommandName] = frozenset()
+    encode: Encoder | None = None
+    through_gateway: bool = False

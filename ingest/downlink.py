@@ -1,20 +1,22 @@
-"""Commands to watches: written to the TCP connection of this process, where it holds it.
+"""Commands to devices on TCP: written to the TCP connection of this process, where it holds it.
 
 A worker announces a command on channel `device_command`; every ingest process hears it and the one
-that the watch is connected to writes it. If nobody is, the command stays queued and is announced
+that the device is connected to writes it. If nobody is, the command stays queued and is announced
 again (devices/commands/jobs.py). So a lost notification costs time and nothing else.
 """
 
 import asyncio
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
-from devices.codecs.setracker import encode_like
-from devices.commands import rules, store
-from devices.commands.model import CHANNEL, CommandName, Outgoing
-from devices.messages import CodecError
+from devices.codecs import CODECS
+from devices.commands import rules, service, store
+from devices.commands.model import CHANNEL, Outgoing
+from devices.downlink import NotNow
+from devices.messages import Codec, CodecError
 from devices.profiles import PROFILES
 from ingest.transports.tcp import TcpListener
 from kernel.clock import utcnow
@@ -24,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class CommandRelay:
-    """Hears of commands and sends those whose watch is connected here."""
+    """Hears of commands and sends those whose device is connected here."""
 
     def __init__(self, db: Database, listeners: Mapping[str, TcpListener]) -> None:
         self._db = db
@@ -52,24 +54,40 @@ class CommandRelay:
             return
         async with self._db.connection() as conn:
             command = await store.outgoing(conn, command_id, utcnow())
-        if command is None or not await self._send(command):
+        if command is None:
             return
-        async with self._db.transaction() as tx:
-            await store.left(tx, command.id, utcnow())
+        try:
+            left = await self._send(command)
+        except CodecError as error:
+            async with self._db.transaction() as tx:
+                await service.refuse(tx, command, str(error), utcnow())
+            return
+        if left:
+            async with self._db.transaction() as tx:
+                await store.left(tx, command.id, utcnow())
 
     async def _send(self, command: Outgoing) -> bool:
+        """Write it to the device's connection, False without one. Raises CodecError."""
         model = PROFILES.get(command.profile)
         listener = self._listeners.get(model.codec) if model is not None else None
-        if listener is None:
+        if model is None or listener is None:
             return False
-        last = listener.last_frame(command.address)
-        if last is None:
+        for address in command.addresses(model.codec):
+            last = listener.last_frame(address)
+            if last is not None:
+                return await self._write(command, CODECS[model.codec], listener, address, last)
+        return False
+
+    async def _write(
+        self, command: Outgoing, codec: Codec, listener: TcpListener, address: str, last: bytes
+    ) -> bool:
+        if codec.encode is None:
             return False
-        content = rules.watch_content(CommandName(command.name), command.args)
         try:
+            frame = codec.encode(replace(rules.asked(command, address, utcnow()), last=last))
             async with asyncio.timeout(5.0):
-                return await listener.send(command.address, encode_like(last, content))
-        except (OSError, CodecError) as error:
-            # A watch that does not read, or has just gone: not on this connection.
+                return await listener.send(address, frame.payload)
+        except (OSError, NotNow) as error:
+            # A device that does not read, or has just gone: not on this connection.
             log.warning("commands.not_written", device=command.device_id, error=str(error))
             return False

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from devices.codecs.fields import clean
 from devices.codecs.setracker_fix import Fix, number, read_fix, status_alarms, status_states
+from devices.downlink import CommandName, CommandRequest, Downlink, NotNow
 from devices.messages import (
     AlarmSignal,
     Codec,
@@ -48,6 +49,14 @@ _ECHOES = frozenset(
     | {"WALKTIME", "SLEEPTIME", "SILENCETIME", "REMIND", "PHB", "PHB2", "MESSAGE", "FLOWER"}
     | {"HRTSTART", "HEALTHAUTOSET", "BODYTEMP", "BODYTEMP2", "FALLDOWN", "LSSET", "PROFILE"}
 )
+
+_WORDS = {
+    CommandName.LOCATE: "CR",
+    CommandName.RING: "FIND",
+    CommandName.SET_INTERVAL: "UPLOAD",
+    CommandName.REBOOT: "RESET",
+}
+_NAME_OF_WORD = {word: name for name, word in _WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +118,21 @@ def encode(maker: str, device: str, content: str, *, index: str | None = None) -
     return f"[{head}{len(body):04X}*".encode("ascii") + body + b"]"
 
 
-def encode_like(frame: bytes, content: str) -> bytes:
-    """One frame to the watch that sent `frame`, in the form that it uses. Raises CodecError."""
-    return _open(frame).answer(content)
+def encode_command(request: CommandRequest) -> Downlink:
+    """A command in the form that the watch uses: `FIND`, `UPLOAD,600`. Raises CodecError, NotNow.
+
+    The watch repeats the word when it has carried it out; the words are all that its answer has.
+    """
+    word = _WORDS.get(request.name)
+    if word is None:
+        raise CodecError("unknown_command", f"{request.name} has no form in this protocol")
+    if request.name is CommandName.SET_INTERVAL:
+        word = f"{word},{request.args['seconds']}"
+    try:
+        envelope = _open(request.last)
+    except CodecError as error:
+        raise NotNow("nothing of the watch's that could be mirrored") from error
+    return Downlink(envelope.answer(word))
 
 
 def decode(frame: Frame) -> Decoded:
@@ -343,9 +364,10 @@ def _version(envelope: _Envelope) -> _Part:
 
 
 def _echo(envelope: _Envelope) -> _Part:
-    ack = CommandAck(
-        envelope.command.upper(), ok=True, detail=clean(",".join(envelope.fields))[:200]
-    )
+    word = envelope.command.upper()
+    name = _NAME_OF_WORD.get(word)
+    names = frozenset({name}) if name is not None else frozenset()
+    ack = CommandAck(word, ok=True, detail=clean(",".join(envelope.fields))[:200], names=names)
     flags = frozenset({Flag.TIME_MISSING})
     return _Part((Message(envelope.device, "ack", ack=ack, flags=flags),))
 
@@ -373,4 +395,6 @@ CODEC = Codec(
     title="Setracker / 3G (TCP)",
     decode=decode,
     split=split,
+    commands=frozenset(_WORDS),
+    encode=encode_command,
 )

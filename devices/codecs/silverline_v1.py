@@ -27,6 +27,7 @@ from devices.codecs.fields import (
     require,
     within,
 )
+from devices.downlink import CommandName, CommandRequest, Downlink
 from devices.messages import (
     AlarmSignal,
     Codec,
@@ -337,32 +338,23 @@ _BODIES: dict[str, Callable[[JsonObject], _Body]] = {
     "ack": _ack,
 }
 
-COMMANDS = frozenset(
-    {"locate", "ring", "speak", "set_interval", "set_thresholds", "reboot", "update"}
-)
 
+def encode_command(request: CommandRequest) -> Downlink:
+    """A command (topic `…/command`, QoS 1, not retained), under our own id of the device.
 
-def encode_command(
-    device: str, command_id: str, name: str, args: JsonObject, expires: datetime
-) -> Frame:
-    """The frame that carries a command to a device (topic `…/command`, QoS 1, not retained).
-
-    `expires` is when the device must no longer act on it. CodecError: unknown_command,
-    bad_device_id, bad_value (arguments that are not JSON).
+    CodecError: bad_device_id, bad_value (arguments that are not JSON).
     """
-    if name not in COMMANDS:
-        raise CodecError("unknown_command", f"{name} is not a command of v1")
     body = {
-        "id": command_id,
-        "name": name,
-        "args": dict(args),
-        "expires": int(expires.timestamp() * 1000),
+        "id": str(request.id),
+        "name": request.name.value,
+        "args": dict(request.args),
+        "expires": int(request.expires_at.timestamp() * 1000),
     }
     try:
         payload = orjson.dumps(body)
     except orjson.JSONEncodeError as error:
         raise CodecError("bad_value", f"args are not JSON: {error}") from error
-    return Frame(payload, f"silverline/v1/{_device_id(device)}/command")
+    return Downlink(payload, f"silverline/v1/{_device_id(request.device_id)}/command")
 
 
 CODEC = Codec(
@@ -376,4 +368,6 @@ CODEC = Codec(
         "silverline/v1/+/ack",
     ),
     express_topics=("silverline/v1/+/alarm",),
+    commands=frozenset(CommandName),
+    encode=encode_command,
 )

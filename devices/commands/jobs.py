@@ -6,17 +6,18 @@ from typing import Protocol
 
 import structlog
 
-from devices.codecs.silverline_v1 import encode_command
+from devices.codecs import CODECS
 from devices.commands import rules, service, store
 from devices.commands.model import Outgoing
 from devices.commands.publisher import DownlinkError
 from devices.commands.service import COMMAND_TOPIC
-from devices.messages import CodecError
+from devices.downlink import NotNow
+from devices.messages import Codec, CodecError, Encoder
 from devices.profiles import PROFILES
 from kernel.clock import utcnow
 from kernel.db import Database
 from kernel.jobs import Job
-from kernel.outbox import Handler, OutboxItem, PermanentFailure
+from kernel.outbox import Handler, OutboxItem
 
 log = structlog.get_logger(__name__)
 _MOST_AT_ONCE = 500
@@ -41,27 +42,32 @@ def outbox_handlers(db: Database, downlink: Downlink) -> dict[str, Handler]:
             # Answered, too late, or the device is out of service.
             return
         model = PROFILES.get(command.profile)
-        if model is not None and model.codec == "setracker":
+        codec = CODECS[model.codec] if model is not None else None
+        if codec is None or codec.encode is None:
+            # A model that a newer server takes commands for, or an older one did.
+            log.warning("commands.no_form", command=str(command.id), profile=command.profile)
+        elif codec.split is not None:
             await _ask_listeners(db, command)
         else:
-            await _publish(db, downlink, command)
+            await _publish(db, downlink, codec, codec.encode, command)
 
     return {COMMAND_TOPIC: send}
 
 
-async def _publish(db: Database, downlink: Downlink, command: Outgoing) -> None:
-    try:
-        frame = encode_command(
-            command.device_id, str(command.id), command.name, dict(command.args),
-            command.expires_at,
-        )  # fmt: skip
-    except CodecError as error:
-        raise PermanentFailure(str(error)) from error
+async def _publish(
+    db: Database, downlink: Downlink, codec: Codec, encode: Encoder, command: Outgoing
+) -> None:
+    address = command.addresses(codec.name)[0]
     sent_at: datetime | None = None
     try:
+        frame = encode(rules.asked(command, address, utcnow()))
         await downlink.publish(frame.topic, frame.payload)
         sent_at = utcnow()
-    except DownlinkError as error:
+    except CodecError as error:
+        async with db.transaction() as tx:
+            await service.refuse(tx, command, str(error), utcnow())
+        return
+    except (DownlinkError, NotNow) as error:
         # The row knows better than the outbox for how long it is worth trying.
         log.warning("commands.not_sent", command=str(command.id), error=str(error))
     await note_try(db, command, sent_at)

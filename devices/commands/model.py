@@ -1,26 +1,18 @@
 """A command to a device, as pages show it and as it is sent."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from devices.downlink import CommandName
+
+__all__ = ["CHANNEL", "Command", "CommandName", "CommandState", "Due", "Outgoing"]
+
 CHANNEL = "device_command"
 """NOTIFY channel: ids of commands for whoever holds the TCP connections of watches."""
-
-
-class CommandName(StrEnum):
-    """What can be asked of a device (docs/protocol.md, section 8)."""
-
-    LOCATE = "locate"
-    RING = "ring"
-    SPEAK = "speak"
-    SET_INTERVAL = "set_interval"
-    SET_THRESHOLDS = "set_thresholds"
-    REBOOT = "reboot"
-    UPDATE = "update"
 
 
 class CommandState(StrEnum):
@@ -55,17 +47,23 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A command that may still be sent. `address` is the device's name in its protocol."""
+    """A command that may still be sent. `aliases` are the device's other names, by codec."""
 
     id: uuid.UUID
     device_no: int
     device_id: str
     profile: str
-    address: str
+    gateway_id: str | None
+    gateway_profile: str | None
+    aliases: Mapping[str, Sequence[str]]
     name: str
     args: Mapping[str, Any]
     expires_at: datetime
     tries: int
+
+    def addresses(self, codec: str) -> tuple[str, ...]:
+        """Return the names under which the device speaks in the protocol: the id, if no other."""
+        return tuple(self.aliases.get(codec, ())) or (self.device_id,)
 
 
 @dataclass(frozen=True, slots=True)

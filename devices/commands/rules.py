@@ -4,12 +4,16 @@ Problems with arguments are codes (`Invalid.fields`: field → code). All pure.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
 
-from devices.commands.model import CommandName
+from devices.codecs import CODECS
+from devices.commands.model import CommandName, Outgoing
+from devices.downlink import CommandRequest, number_of
+from devices.messages import CommandAck
 from devices.metrics import METRICS
 from devices.profiles import PROFILES
 from devices.profiles.model import Capability
@@ -28,11 +32,6 @@ _NEEDS: Mapping[CommandName, Capability] = {
     N.RING: C.RING,
     N.SPEAK: C.SPEECH,
     N.SET_THRESHOLDS: C.VITALS,
-}
-# What each protocol has a form for. Whoever is not listed cannot be asked anything.
-_SPOKEN: Mapping[str, frozenset[CommandName]] = {
-    "silverline_v1": frozenset(CommandName),
-    "setracker": frozenset({N.LOCATE, N.RING, N.SET_INTERVAL, N.REBOOT}),
 }
 # A position of in an hour helps nobody who is looking for a person now.
 _LIFE: Mapping[CommandName, timedelta] = {
@@ -62,18 +61,50 @@ def may_request(actor: Actor, name: CommandName) -> bool:
 
 
 def available(device: Device) -> tuple[CommandName, ...]:
-    """Return what the device can be asked, nothing for one without a connection of its own."""
+    """Return what the device can be asked: what its protocol has a form for and its model does.
+
+    Nothing for one behind a gateway that hands nothing on.
+    """
     model = PROFILES.get(device.profile)
     if model is None or Capability.COMMANDS not in model.capabilities:
         return ()
-    if device.gateway_id is not None or device.state is DeviceState.RETIRED:
+    codec = CODECS[model.codec]
+    behind = device.gateway_id is not None and not codec.through_gateway
+    if behind or device.state is DeviceState.RETIRED:
         return ()
     return tuple(
         name
         for name in CommandName
-        if name in _SPOKEN.get(model.codec, frozenset())
+        if name in codec.commands
+        and (model.commands is None or name in model.commands)
         and (name not in _NEEDS or _NEEDS[name] in model.capabilities)
     )
+
+
+def asked(command: Outgoing, address: str, now: datetime) -> CommandRequest:
+    """Return a command as the codec of the device wants it; of TCP without the last frame."""
+    model, gateway = PROFILES.get(command.profile), PROFILES.get(command.gateway_profile or "")
+    name = CommandName(command.name)
+    return CommandRequest(
+        id=command.id,
+        name=name,
+        args=command.args,
+        expires_at=command.expires_at,
+        now=now,
+        address=address,
+        device_id=command.device_id,
+        profile=command.profile,
+        gateway=command.gateway_id or "",
+        base_topics=gateway.bridge_topics(command.gateway_id or "") if gateway else (),
+        form=model.forms.get(name, "") if model else "",
+    )
+
+
+def answered(ack: CommandAck, unanswered: Iterable[uuid.UUID]) -> uuid.UUID | None:
+    """Return which of the unanswered commands (oldest first, of `ack.names`) an answer is to."""
+    if not ack.modulus:
+        return next(iter(unanswered), None)
+    return next((one for one in unanswered if number_of(one, ack.modulus) == ack.number), None)
 
 
 def lifetime(name: CommandName) -> timedelta:
@@ -174,18 +205,3 @@ _CHECKS: Mapping[CommandName, Callable[[Mapping[str, Any]], dict[str, str]]] = {
     N.REBOOT: _nothing,
     N.UPDATE: _update,
 }
-
-# Setracker: the word of a command, which the watch repeats when it has carried it out.
-WATCH_WORDS: Mapping[CommandName, str] = {
-    N.LOCATE: "CR",
-    N.RING: "FIND",
-    N.SET_INTERVAL: "UPLOAD",
-    N.REBOOT: "RESET",
-}
-NAME_OF_WORD: Mapping[str, CommandName] = {word: name for name, word in WATCH_WORDS.items()}
-
-
-def watch_content(name: CommandName, args: Mapping[str, Any]) -> str:
-    """Return a command as a Setracker watch reads it: `FIND`, `UPLOAD,600`."""
-    word = WATCH_WORDS[name]
-    return f"{word},{args['seconds']}" if name is N.SET_INTERVAL else word

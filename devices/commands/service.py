@@ -7,7 +7,7 @@ from typing import Any
 
 from devices.commands import rules, store
 from devices.commands.machine import CommandEvent, next_state
-from devices.commands.model import Command, CommandName, CommandState
+from devices.commands.model import Command, CommandName, CommandState, Outgoing
 from devices.messages import CommandAck
 from devices.registry import guard
 from kernel.auth.model import Actor
@@ -97,7 +97,7 @@ async def settle(tx: Tx, acks: Iterable[tuple[int, CommandAck]], now: datetime) 
 
     An answer to no command of the device, or to one that is settled, changes nothing.
     """
-    ordered = sorted(acks, key=lambda each: (each[0], each[1].command_id))
+    ordered = sorted(acks, key=lambda each: (each[0], each[1].command_id, each[1].number))
     for device_no, ack in ordered:
         found = await _answered(tx, device_no, ack)
         if found is None:
@@ -108,11 +108,19 @@ async def settle(tx: Tx, acks: Iterable[tuple[int, CommandAck]], now: datetime) 
             await store.settle(tx, found.id, state, ack.detail[:_LONGEST_DETAIL], now)
 
 
+async def refuse(tx: Tx, command: Outgoing, reason: str, now: datetime) -> None:
+    """End a command that cannot be said to the device at all; `reason` is a sentence."""
+    found = await store.standing(tx, command.id, command.device_no)
+    state = found and next_state(CommandState(found.state), CommandEvent.REFUSE)
+    if found and state:
+        await store.settle(tx, found.id, state, reason[:_LONGEST_DETAIL], now)
+
+
 async def _answered(tx: Tx, device_no: int, ack: CommandAck) -> store.Standing | None:
-    # A watch repeats the word of the command; every other device names its number.
-    name = rules.NAME_OF_WORD.get(ack.command_id)
-    if name is not None:
-        return await store.oldest_sent(tx, device_no, name)
+    if ack.modulus or ack.names:
+        open_ones = await store.unanswered(tx, device_no, ack.names or frozenset(CommandName))
+        meant = rules.answered(ack, open_ones)
+        return None if meant is None else await store.standing(tx, meant, device_no)
     try:
         command_id = uuid.UUID(ack.command_id)
     except ValueError:

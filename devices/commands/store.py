@@ -1,7 +1,7 @@
 """SQL of commands to devices."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 from psycopg.types.json import Jsonb
 
 from devices.commands.model import CHANNEL, Command, CommandName, CommandState, Due, Outgoing
-from kernel.db import Tx, execute, fetch_all, fetch_one
+from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples
 
 _LOCK = 0x51_1F_C0
 
@@ -101,10 +101,13 @@ async def outgoing(tx: Tx, command_id: uuid.UUID, now: datetime) -> Outgoing | N
     return await fetch_one(
         tx,
         Outgoing,
-        "SELECT c.id, c.device_no, d.id AS device_id, d.profile, c.name, c.args, c.expires_at,"
-        " c.tries, coalesce((SELECT a.address FROM device_alias a WHERE a.device_no = d.no"
-        "  AND a.codec = 'setracker' ORDER BY a.address LIMIT 1), d.id) AS address"
+        "SELECT c.id, c.device_no, d.id AS device_id, d.profile, g.id AS gateway_id,"
+        " g.profile AS gateway_profile, c.name, c.args, c.expires_at, c.tries,"
+        " coalesce((SELECT jsonb_object_agg(a.codec, a.addresses) FROM (SELECT codec,"
+        "  array_agg(address ORDER BY address) AS addresses FROM device_alias"
+        "  WHERE device_no = d.no GROUP BY codec) a), '{}') AS aliases"
         " FROM device_command c JOIN device d ON d.no = c.device_no"
+        " LEFT JOIN device g ON g.no = d.gateway_no"
         " WHERE c.id = %s AND c.state IN ('queued', 'sent') AND c.expires_at > %s"
         " AND d.state <> 'retired'",
         (command_id, now),
@@ -150,19 +153,18 @@ async def standing(tx: Tx, command_id: uuid.UUID, device_no: int) -> Standing | 
     )
 
 
-async def oldest_sent(tx: Tx, device_no: int, name: CommandName) -> Standing | None:
-    """Return the first command of a name that left and is not answered, its row locked.
+async def unanswered(tx: Tx, device_no: int, names: Collection[CommandName]) -> list[uuid.UUID]:
+    """Return the commands of these names that left and are not answered, oldest first.
 
-    A watch may answer before it is written down that the command left.
+    A device may answer before it is written down that the command left.
     """
-    return await fetch_one(
+    rows = await fetch_tuples(
         tx,
-        Standing,
-        "SELECT id, state FROM device_command WHERE device_no = %s AND name = %s"
-        " AND (state = 'sent' OR state = 'queued' AND tries > 0)"
-        " ORDER BY created_at, id LIMIT 1 FOR UPDATE",
-        (device_no, name.value),
+        "SELECT id FROM device_command WHERE device_no = %s AND name = ANY(%s)"
+        " AND (state = 'sent' OR state = 'queued' AND tries > 0) ORDER BY created_at, id",
+        (device_no, [name.value for name in names]),
     )
+    return [row[0] for row in rows]
 
 
 async def settle(

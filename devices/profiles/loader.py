@@ -10,10 +10,12 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from devices.alarms import AlarmKind
 from devices.codecs import CODECS
+from devices.downlink import CommandName
 from devices.messages import Scalar
 from devices.metrics import METRICS, Metric
 from devices.profiles.model import AlarmRule, Capability, DeviceType, Profile
@@ -23,7 +25,7 @@ _TOPIC = re.compile(r"[A-Za-z0-9_-]+(/([A-Za-z0-9_-]+|\{device_id\}))*")
 _KEYS = frozenset(
     {"title", "vendor", "codec", "type", "capabilities", "metrics", "heartbeat_seconds"}
     | {"offline_after_seconds", "low_battery_percent", "alarms", "base_topics", "models", "note"}
-    | {"self_test_days"}
+    | {"self_test_days", "commands", "forms"}
 )
 _RULE_KEYS = frozenset({"kind", "field", "active", "inactive", "level"})
 _MAX_SECONDS = 30 * 86_400
@@ -109,6 +111,8 @@ class _Table:
             base_topics=self._topics(),
             models=tuple(self._texts("models")),
             note=self._text("note", ""),
+            commands=self._commands(),
+            forms=self._forms(),
         )
         own = all("{device_id}" in topic for topic in profile.base_topics)
         if not own and profile.type is not DeviceType.GATEWAY:
@@ -158,6 +162,27 @@ class _Table:
         if codec not in CODECS:
             raise self._wrong(f"codec: {codec!r} is none of {', '.join(CODECS)}")
         return codec
+
+    def _commands(self) -> frozenset[CommandName] | None:
+        if "commands" not in self._all:
+            return None
+        return frozenset(self._command("commands", name) for name in self._list("commands"))
+
+    def _forms(self) -> Mapping[CommandName, str]:
+        forms = self._all.get("forms", {})
+        if not isinstance(forms, dict) or not all(
+            isinstance(form, str) and form for form in forms.values()
+        ):
+            raise self._wrong("forms must be a table of command and text")
+        return MappingProxyType({self._command("forms", name): forms[name] for name in forms})
+
+    def _command(self, key: str, value: Any) -> CommandName:
+        name = self._word(CommandName, key, value)
+        if name not in CODECS[self._codec()].commands:
+            raise self._wrong(f"{key}: {self._codec()} has no form for {name}")
+        if Capability.COMMANDS not in self._list("capabilities"):
+            raise self._wrong(f"{key} without the capability commands")
+        return name
 
     def _self_test_days(self) -> int:
         """As the model says; a month for what calls for help, nothing for the others."""

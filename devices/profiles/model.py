@@ -1,12 +1,16 @@
 """What a model of device is and can do, and which of its states are alarms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from devices.alarms import AlarmKind
+from devices.downlink import CommandName
 from devices.messages import Message, Scalar
 from devices.metrics import Metric
+
+NO_FORMS: Mapping[CommandName, str] = MappingProxyType({})
 
 
 class DeviceType(StrEnum):
@@ -87,7 +91,9 @@ class Profile:
     after which the device counts as offline. `self_test_days` is how often somebody is to try out
     that it calls (0: never). `base_topics` are the MQTT trees that a bridge may
     publish in; `{device_id}` in them stands for the bridge's own id. `models` are the names under
-    which a bridge lists the model.
+    which a bridge lists the model. `commands` narrows what the protocol has a form for to what the
+    model carries out (None: all of it); `forms` are the model's own words for commands, where it
+    does not take the protocol's.
     """
 
     code: str
@@ -106,6 +112,8 @@ class Profile:
     base_topics: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     note: str = ""
+    commands: frozenset[CommandName] | None = None
+    forms: Mapping[CommandName, str] = field(default_factory=lambda: NO_FORMS)
 
     def title(self, language: str) -> str:
         """The title in this language (`zh…`, else English)."""

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from devices.alarms import AlarmKind
-from devices.codecs.silverline_v1 import COMMANDS, decode
+from devices.codecs.silverline_v1 import CODEC, decode
 from devices.messages import CodecError, Frame
 from devices.metrics import METRICS
 from tests.contract.codec_frames import Sample, samples
@@ -101,8 +101,8 @@ def test_the_page_and_the_schema_list_every_kind_of_alarm() -> None:
 
 def test_page_schema_and_encoder_know_the_same_commands() -> None:
     rows = PAGE.split("| name | args |", 1)[1].split("\n\n", 1)[0]
-    assert set(re.findall(r"^\| `(\w+)`", rows, re.MULTILINE)) == COMMANDS
-    assert set(SCHEMAS["command"]["properties"]["name"]["enum"]) == COMMANDS
+    assert set(re.findall(r"^\| `(\w+)`", rows, re.MULTILINE)) == CODEC.commands
+    assert set(SCHEMAS["command"]["properties"]["name"]["enum"]) == CODEC.commands
 
 
 def test_the_schema_of_vitals_has_every_metric() -> None:

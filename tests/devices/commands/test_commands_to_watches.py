@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from devices.codecs.setracker import encode_like
+from devices.codecs.setracker import encode_command
 from devices.commands.model import CommandState
-from devices.messages import CodecError
+from devices.downlink import NotNow
 from ingest.run import IngestRunner
+from tests.devices.codecs.asking import request
 from tests.devices.commands.parts import Downlink, SimulatedDevices, entry
 from tests.devices.commands.test_commands_end_to_end import online
 
@@ -23,9 +24,9 @@ IMEI = "867777041234567"
     ],
 )
 def test_a_command_has_the_form_of_the_watch(frame: bytes, expected: bytes) -> None:
-    assert encode_like(frame, "FIND") == expected
-    with pytest.raises(CodecError):
-        encode_like(b"nothing", "FIND")
+    assert encode_command(request("ring", last=frame)).payload == expected
+    with pytest.raises(NotNow):
+        encode_command(request("ring", last=b"nothing"))
 
 
 async def test_a_watch_on_tcp_does_what_it_is_asked(
