@@ -110,6 +110,8 @@ class IncidentMap {
   private watcher: ResizeObserver;
   private based = false;
   private moved = false;
+  private asking = false;
+  private askAgain = false;
 
   constructor(private root: HTMLElement) {
     const canvas = root.querySelector<HTMLElement>(".map-canvas") ?? root;
@@ -149,8 +151,20 @@ class IncidentMap {
     return [lat, lon];
   }
 
-  /** Ask where everybody is now; what was drawn stays when there is no answer. */
+  /** One question at a time: of two that are under way the older answer could come last and stay. */
   private async follow(): Promise<void> {
+    this.askAgain = true;
+    if (this.asking) return;
+    this.asking = true;
+    while (this.askAgain && this.root.isConnected) {
+      this.askAgain = false;
+      await this.ask();
+    }
+    this.asking = false;
+  }
+
+  /** Ask where everybody is now; what was drawn stays when there is no answer. */
+  private async ask(): Promise<void> {
     try {
       const response = await fetch(this.root.dataset["src"] ?? "", { headers: { Accept: "application/json" } });
       if (!response.ok) return;
