@@ -209,7 +209,8 @@ class EmbeddedBroker:
 
     async def _drop_revoked(self) -> None:
         """Close the connection of a device whose credential was revoked or rotated."""
-        db = await Database.open(self._database_url, max_size=1)
+        # Whoever listens must not give up because the registry is away when we start.
+        db = await Database.open(self._database_url, max_size=1, wait=False)
         try:
             while True:
                 try:

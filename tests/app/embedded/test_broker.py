@@ -1,19 +1,23 @@
 """The embedded broker: who gets in, where they may publish, and that nothing sent is forgotten."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 import paho.mqtt.client as mqtt
+import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from psycopg import sql
+from structlog.testing import capture_logs
 
 from app.embedded.broker import BrokerSettings, EmbeddedBroker
+from app.embedded.postgres import EmbeddedPostgres
 from devices.credentials import service as credentials
 from kernel.crypto import FieldCipher
 from kernel.db import Database, fetch_value
+from tests.ports import free_port
 
 SERVICE = ("ingest-service", "a-password-of-this-test")
 
@@ -72,12 +76,6 @@ class Client:
     def close(self) -> None:
         self.mqtt.disconnect()
         self.mqtt.loop_stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -332,6 +330,29 @@ async def test_a_device_has_sessions_of_its_own_whatever_it_calls_them(
     assert not listener.lost.is_set()
     for client in (impostor, sender, listener):
         client.close()
+
+
+async def test_what_was_revoked_is_dropped_also_when_the_registry_was_away_at_the_start(
+    db: Database, db_url: str, pg_server: EmbeddedPostgres, now: datetime
+) -> None:
+    name = sql.Identifier(db_url.rsplit("/", 1)[-1].split("?", maxsplit=1)[0])
+    no, password = await device(db, "P-0001", now)
+    with psycopg.connect(pg_server.url("postgres"), autocommit=True) as conn:
+        conn.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+    port = free_port()
+    broker = EmbeddedBroker(BrokerSettings("127.0.0.1", port, *SERVICE), db_url)
+    with capture_logs() as logs:
+        await broker.start()
+        await eventually(lambda: any(log["event"] == "broker.revocations_lost" for log in logs))
+    with psycopg.connect(pg_server.url("postgres"), autocommit=True) as conn:
+        conn.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+    client = Client(port, "P-0001", "P-0001", password)
+    await eventually(client.connected.is_set)
+    async with db.transaction() as tx:
+        assert await credentials.revoke(tx, no, now=now)
+    await eventually(client.lost.is_set)
+    client.close()
+    await broker.stop()
 
 
 async def test_a_device_is_told_to_try_again_while_the_registry_is_away() -> None:
