@@ -16,9 +16,10 @@ from kernel.db import Database, fetch_tuples
 from kernel.migrate import migrate
 from tests.faults.run import LINES
 from tests.faults.small_disk import SmallDisk
-from tests.ingest.broker import IN_CI, Mosquitto, free_port
+from tests.ingest.broker import IN_CI, Mosquitto
 from tests.ingest.home import Home, Witness, body, until
 from tests.ingest.running import Publisher, gauge, running
+from tests.ports import free_port
 
 DEVICES = 20
 MEGABYTES = 192

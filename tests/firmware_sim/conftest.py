@@ -19,15 +19,11 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import pytest
 
+from tests.ports import free_port
+
 FOLDER = Path(__file__).parents[2] / "firmware-sim"
 # Last, so that the plain module names of the simulator hide nobody else's.
 sys.path.append(str(FOLDER))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
@@ -99,7 +95,7 @@ class Subscriber:
         self._client.reconnect_delay_set(1, 1)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        assert self._subscribed.wait(10)
+        assert self._subscribed.wait(30)
 
     def close(self) -> None:
         self._client.disconnect()
@@ -150,7 +146,7 @@ class WatchServer:
         started = asyncio.run_coroutine_threadsafe(
             asyncio.start_server(self._serve, "127.0.0.1", self.port), self._loop
         )
-        self._server = started.result(10)
+        self._server = started.result(60)
 
     def command(self, content: bytes) -> None:
         def write() -> None:

@@ -29,10 +29,11 @@ from kernel.clock import utcnow
 from kernel.crypto import FieldCipher
 from kernel.db import Database
 from kernel.outbox import OutboxWorker
-from tests.app.embedded.test_broker import eventually, free_port
+from tests.app.embedded.test_broker import eventually
 from tests.app.embedded.test_broker_tls import Place
 from tests.conftest import IN_CI
 from tests.devices.commands.parts import SERVICE, Downlink, Login
+from tests.ports import free_port
 
 PLUGINS = sorted(Path("/usr/lib").glob("**/mosquitto_dynamic_security.so"))
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")

@@ -21,7 +21,7 @@ from tests.devices.commands.parts import (
     entry,
     eventually,
 )
-from tests.ingest.broker import free_port
+from tests.ports import free_port
 
 
 class Recorder:

@@ -12,9 +12,9 @@ from ingest.run import IngestRunner, IngestSettings
 from kernel.clock import utcnow
 from kernel.crypto import FieldCipher
 from kernel.db import Database
-from tests.ingest.broker import free_port
 from tests.ingest.home import Home, Witness, body, until
 from tests.ingest.running import Publisher, running
+from tests.ports import free_port
 
 
 @pytest.fixture
