@@ -51,6 +51,13 @@ class Centre:
             )
         return found
 
+    async def version(self, incident_id: str) -> int:
+        async with self.db.connection() as conn:
+            found: int = await fetch_value(
+                conn, "SELECT version FROM incident WHERE id = %s", (incident_id,)
+            )
+        return found
+
     async def link_on_the_phone(self, incident_id: str) -> str:
         """Return the link of the text that the responder got: the carrier's copy of it."""
         secrets = self.demo.stack.secrets
@@ -163,6 +170,8 @@ class Seat:
             focused = await self.page.evaluate("document.activeElement.id")
             if focused == f"queue-{incident_id}":
                 break
+        else:
+            raise AssertionError(f"J never came to {incident_id}: focus {focused}")
         await self.page.keyboard.press("Enter")
         await self.page.wait_for_url(f"**/console/incidents/{incident_id}")
         await expect(self.page.locator("#incident h1")).to_be_visible()
@@ -179,6 +188,15 @@ class Seat:
             said = await self.page.locator("dialog[open], [data-notice]").all_inner_texts()
             focus = await self.page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
             raise TimeoutError(f"{status}: the page says {said}, focus {focus}") from None
+
+    async def sees(self, incident_id: str, form: str) -> None:
+        """Wait until a form of the open page is of the incident's newest state.
+
+        Whoever sends one of an older state is refused: the responder's step may have been faster
+        than the news of it.
+        """
+        newest = str(await self.centre.version(incident_id))
+        await expect(self.page.locator(f"#{form}-version")).to_have_value(newest)
 
     async def picture(self, name: str) -> None:
         """Take a picture for the README when asked to."""

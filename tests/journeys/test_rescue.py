@@ -30,6 +30,7 @@ async def rescue(centre: Centre, seat: Seat, open_seat: OpenSeat, kind: str) -> 
     await expect(seat.page.locator("#act-dispatch")).to_be_visible()
     await expect(seat.page.locator("#sound[data-state=ringing]")).to_have_count(0)
 
+    await seat.sees(incident, "dispatch")
     await keys.press("d")
     await expect(seat.page.locator("#dispatch-dialog")).to_be_visible()
     await keys.press("Enter")
@@ -55,6 +56,7 @@ async def answer_on_the_phone(centre: Centre, open_seat: OpenSeat, incident: str
 async def resolve(seat: Seat, incident: str) -> None:
     keys = seat.page.keyboard
     await expect(seat.page.locator("#act-resolve")).to_be_visible()
+    await seat.sees(incident, "resolve")
     await keys.press("r")
     await expect(seat.page.locator("#resolve-dialog")).to_be_visible()
     await keys.press("1")
