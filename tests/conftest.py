@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from argon2 import PasswordHasher
 from jinja2.bccache import Bucket
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 from psycopg import sql
 
 from app.embedded.postgres import EmbeddedPostgres
@@ -27,7 +27,7 @@ from dashboards.ui.assets import Assets
 from dashboards.ui.environment import Pages, UiSettings
 from kernel.auth import passwords
 from kernel.crypto import FieldCipher
-from kernel.db import Database, Tx
+from kernel.db import Database, DatabaseSettings, Tx
 from kernel.divisions import load_divisions
 from kernel.migrate import migrate
 from tests.browsing import ARGUMENTS, CHROMIUM
@@ -48,6 +48,8 @@ TEST_SERVER_SETTINGS = {
 }
 REAL_HASHER, REAL_NOBODY = passwords._hasher, passwords.NOBODY
 MEMORY = Path("/dev/shm")
+# A machine that does other things stands still for seconds: that must fail no test.
+PATIENCE_SECONDS = 30
 MEMORY_WANTED = 2 << 30
 
 
@@ -156,7 +158,9 @@ def db_url(pg_server: EmbeddedPostgres, db_template: str) -> Iterator[str]:
 @pytest.fixture
 async def db(db_url: str) -> AsyncIterator[Database]:
     """A pool on the test's own database."""
-    database = await Database.open(db_url, max_size=6)
+    database = await Database.open(
+        DatabaseSettings(db_url, max_size=6, timeout_seconds=PATIENCE_SECONDS)
+    )
     yield database
     await database.close()
 
@@ -227,6 +231,7 @@ def pages(built_assets: None) -> Pages:
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """A real browser, started once for the session; each test opens contexts of its own."""
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

@@ -71,7 +71,7 @@ async def running(
     finally:
         stop.set()
         if not task.cancelled():
-            await asyncio.wait([task], timeout=15)
+            await asyncio.wait([task], timeout=30)
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -376,7 +376,7 @@ async def test_the_demonstration_asks_a_simulated_device_for_a_fall(
     async with world.db.dedicated() as conn:
         await conn.execute("LISTEN demo")
         await seat.fill("/console/demo/alarm")
-        async for notice in conn.notifies(timeout=5, stop_after=1):
+        async for notice in conn.notifies(timeout=30, stop_after=1):
             assert notice.payload == '{"do": "alarm", "kind": "fall"}'
     token = seat.form("/console/demo/alarm")["_csrf"]
     wrong = await seat.post("/console/demo/alarm", data={"_csrf": token, "kind": "earthquake"})

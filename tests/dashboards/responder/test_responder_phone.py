@@ -1,5 +1,6 @@
 """The responder's page in a real browser on a phone's screen, with a bad network."""
 
+import asyncio
 import base64
 import re
 
@@ -159,11 +160,12 @@ async def test_the_position_is_sent_once_the_task_is_accepted(page: Page, task: 
     async with page.expect_request(lambda request: request.url.endswith("/position")):
         await page.get_by_role("button", name="接受", exact=True).tap()
     async with task.world.db.connection() as conn:
-        for _ in range(100):
-            rows = await fetch_tuples(conn, "SELECT lat, lon FROM responder")
-            if rows[0][0] is not None:
-                break
-            await page.wait_for_timeout(20)
+        async with asyncio.timeout(30):
+            while True:
+                rows = await fetch_tuples(conn, "SELECT lat, lon FROM responder")
+                if rows[0][0] is not None:
+                    break
+                await asyncio.sleep(0.02)
     assert rows[0] == (40.8123, 111.6543)
 
 

@@ -222,7 +222,7 @@ def running(stage: Stage, port: int = 0) -> Iterator[str]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    started.wait(10)
+    started.wait(60)
     stage.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     yield stage.url
     stage.cut()

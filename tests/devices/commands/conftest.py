@@ -12,8 +12,8 @@ from ingest.run import IngestRunner, IngestSettings
 from kernel.crypto import FieldCipher
 from kernel.db import Database
 from tests.devices.commands.parts import SERVICE, Downlink, SimulatedDevices
-from tests.ingest.broker import free_port
 from tests.ingest.home import Witness
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -45,13 +45,13 @@ async def ingest(db: Database, broker_port: int) -> AsyncIterator[IngestRunner]:
     runner = IngestRunner(settings, db, witness.react, witness.clear)
     stop = asyncio.Event()
     task = asyncio.create_task(runner.run(stop))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await runner.relay.listening.wait()
         while await runner.ready() is not None:
             await asyncio.sleep(0.02)
     yield runner
     stop.set()
-    await asyncio.wait_for(task, 15)
+    await asyncio.wait_for(task, 30)
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def entry(login: Login, kind: str = "watch", **more: str) -> dict[str, str]:
     }
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 15) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)

@@ -49,7 +49,7 @@ def broker(tmp_path: Path) -> Iterator[DynsecSettings]:
     )
     assert MOSQUITTO
     process = subprocess.Popen([MOSQUITTO, "-c", str(config)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -72,7 +72,7 @@ def connects(settings: DynsecSettings, user: str, password: str) -> bool:
     client.on_connect = on_connect
     client.connect(settings.host, settings.port)
     client.loop_start()
-    assert answered.wait(10)
+    assert answered.wait(30)
     client.disconnect()
     client.loop_stop()
     return accepted[0]
@@ -95,14 +95,14 @@ def reaches(settings: DynsecSettings, user: str, password: str, topics: list[str
     listener.on_message = on_message
     listener.connect(settings.host, settings.port)
     listener.loop_start()
-    assert ready.wait(10)
+    assert ready.wait(30)
     device = mqtt.Client(CallbackAPIVersion.VERSION2)
     device.username_pw_set(user, password)
     device.connect(settings.host, settings.port)
     device.loop_start()
     for topic in topics:
         device.publish(topic, b"{}", qos=1)
-    assert last.wait(10)
+    assert last.wait(30)
     for client in (device, listener):
         client.disconnect()
         client.loop_stop()

@@ -36,7 +36,7 @@ async def carrier(world: World) -> AsyncIterator[SimulatedCarrier]:
     stop.set()
     await made.close()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
 
 
 async def _statuses(world: World, incident: Incident) -> list[str]:

@@ -196,7 +196,7 @@ async def test_an_account_disabled_while_the_password_is_checked_stays_out(
             )
 
     def slow(self: PasswordHasher, stored: str, password: str) -> bool:
-        asyncio.run_coroutine_threadsafe(disable(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(disable(), loop).result(30)
         return real(self, stored, password)
 
     monkeypatch.setattr(PasswordHasher, "verify", slow)
