@@ -22,6 +22,7 @@ class UpdateEvent(StrEnum):
     DOWNLOADED = "downloaded"
     INSTALLED = "installed"
     FAILED = "failed"
+    ROLLED_BACK = "rolled_back"
     WITHDRAWN = "withdrawn"
 
 
@@ -47,6 +48,8 @@ UPDATE: dict[tuple[UpdateState, UpdateEvent], UpdateState] = {
     (U.OFFERED, E.FAILED): U.FAILED,
     (U.DOWNLOADING, E.FAILED): U.FAILED,
     (U.DOWNLOADED, E.FAILED): U.FAILED,
+    # It says its old version again: it has taken itself back.
+    (U.INSTALLED, E.ROLLED_BACK): U.FAILED,
     (U.OFFERED, E.WITHDRAWN): U.WITHDRAWN,
     (U.DOWNLOADING, E.WITHDRAWN): U.WITHDRAWN,
     (U.DOWNLOADED, E.WITHDRAWN): U.WITHDRAWN,

@@ -96,7 +96,8 @@ def judge(rollout: Rollout, progress: Progress, now: datetime) -> Verdict:
 
     It ends when more than its share of the step has failed. A step is over when nobody is at it,
     nobody that we hear is left to be asked, and its time has passed; devices that are away get it
-    with the last step, which goes on until they all have come back or somebody ends it.
+    with the last step, which goes on until they all have come back or somebody ends it. A step in
+    which nobody has made it leads to no other, and be it a single canary.
     """
     decided = progress.step_installed + progress.step_failed
     too_many = progress.step_failed * 100 > rollout.failure_percent * decided
@@ -108,5 +109,7 @@ def judge(rollout: Rollout, progress: Progress, now: datetime) -> Verdict:
         return Verdict.COMPLETE if progress.pending == 0 else Verdict.GO_ON
     if now - rollout.step_since < timedelta(minutes=rollout.soak_minutes):
         return Verdict.GO_ON
+    if progress.step_failed and not progress.step_installed and rollout.failure_percent < 100:
+        return Verdict.ABORT
     # Nobody of it was there: going on would ask the many before the few have tried it.
     return Verdict.NEXT_STEP if decided or progress.pending == 0 else Verdict.GO_ON

@@ -237,6 +237,7 @@ async def advance(tx: Tx, rollout_id: uuid.UUID, public_url: str, now: datetime)
     if rollout is None:
         return None
     await store.confirm_installed(tx, rollout, now)
+    await store.fail_rolled_back(tx, rollout, now)
     await store.fail_refused(tx, rollout, now)
     await store.fail_silent(tx, rollout, now - rules.NO_ANSWER, now)
     progress = await store.progress(tx, rollout)

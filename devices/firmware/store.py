@@ -281,6 +281,21 @@ async def confirm_installed(tx: Tx, rollout: Rollout, now: datetime) -> int:
     )
 
 
+async def fail_rolled_back(tx: Tx, rollout: Rollout, now: datetime) -> int:
+    """Take back the success of devices that say the version before it again; return how many.
+
+    Many start a new version once, find that it does not run, and go back by themselves.
+    """
+    return await execute(
+        tx,
+        "UPDATE firmware_update u SET state = 'failed', percent = 0, detail = 'rolled_back',"
+        " updated_at = %s, settled_at = %s FROM device d WHERE u.rollout_id = %s"
+        " AND d.no = u.device_no AND u.state = 'installed'"
+        " AND d.firmware = u.from_version AND d.firmware <> %s",
+        (now, now, rollout.id, rollout.package_version),
+    )
+
+
 async def fail_silent(tx: Tx, rollout: Rollout, before: datetime, now: datetime) -> int:
     """Give up devices that have said nothing of it since a moment; return how many."""
     return await execute(

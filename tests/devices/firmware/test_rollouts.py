@@ -177,6 +177,44 @@ async def test_too_many_failures_end_it_and_take_everything_back(yard: Yard) -> 
     assert rows == [(6,)]
 
 
+async def test_a_device_that_goes_back_to_its_old_version_has_failed(yard: Yard) -> None:
+    await yard.start(canaries=["W-07", "W-08"], soak_minutes=60)
+    await yard.look()
+    numbers = list(await yard.asked())
+    await yard.install(*numbers)
+    await yard.look()
+    assert (await yard.progress()).installed == 2
+
+    async def says(version: str, no: int) -> None:
+        async with yard.db.transaction() as tx:
+            await tx.execute("UPDATE device SET firmware = %s WHERE no = %s", (version, no))
+
+    # One is brought on by hand, the other does not start and takes itself back.
+    await says("1.6.0", numbers[0])
+    await says("1.4.2", numbers[1])
+    yard.now += 61 * MINUTE
+    assert await yard.look() is Verdict.NEXT_STEP
+    progress = await yard.progress()
+    assert (progress.installed, progress.failed) == (1, 1)
+    async with yard.db.connection() as conn:
+        rows = await fetch_tuples(conn, "SELECT detail FROM firmware_update WHERE state = 'failed'")
+    assert rows == [("rolled_back",)]
+    # It tries once more and stays with it.
+    await says("1.5.0", numbers[1])
+    await yard.look()
+    assert (await yard.progress()).failed == 0
+
+
+async def test_where_the_only_canary_fails_nobody_else_is_asked(yard: Yard) -> None:
+    await yard.start(canaries=["W-07"])
+    await yard.look()
+    [no] = await yard.asked()
+    await yard.say(no, "failed", 0, "checksum")
+    assert await yard.look() is Verdict.ABORT
+    assert await yard.state() == (RolloutState.ABORTED, 0, service.TOO_MANY_FAILURES)
+    assert await yard.asked() == {}
+
+
 async def test_a_device_without_a_word_for_two_hours_has_failed(yard: Yard) -> None:
     await yard.start(steps="100", failure_percent=100)
     await yard.look()

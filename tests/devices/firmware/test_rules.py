@@ -45,6 +45,11 @@ def rollout(now: datetime, **more: Any) -> Rollout:
         ({"step_installed": 1, "step_failed": 1, "pending_online": 5}, 0, 1, Verdict.GO_ON),
         ({"step_installed": 2, "step_failed": 2, "pending_online": 5}, 0, 1, Verdict.ABORT),
         ({"step_installed": 8, "step_failed": 2, "pending_online": 5}, 0, 1, Verdict.GO_ON),
+        # The only canary has failed: the many must not follow it.
+        ({"step_failed": 1, "pending_online": 5}, 99, 0, Verdict.GO_ON),
+        ({"step_failed": 1}, 59, 0, Verdict.GO_ON),
+        ({"step_failed": 1}, 60, 0, Verdict.ABORT),
+        ({"step_failed": 1, "step_installed": 4}, 60, 0, Verdict.NEXT_STEP),
         # The last step goes on until those who are away have come back.
         ({"step_installed": 90, "pending": 10}, 999, 2, Verdict.GO_ON),
         ({"step_installed": 100}, 0, 2, Verdict.COMPLETE),
