@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from devices.messages import Flag
 from ingest.store import Touch
 from ingest.work import Part
 
@@ -30,7 +31,7 @@ def _note(touch: Touch, part: Part, now: datetime) -> None:
             touch.online, touch.gone_at = False, part.received_at
     elif _live(part, now):
         _seen(touch, part.received_at)
-    if status is not None:
+    if status is not None and not _from_before(part, now):
         touch.battery = _newer(status.battery_percent, touch.battery)
         touch.firmware = status.firmware or touch.firmware
     position = part.observation.position
@@ -52,6 +53,15 @@ def _newer(value: float | None, known: float | None) -> float | None:
 
 def _live(part: Part, now: datetime) -> bool:
     return not part.retained and now - part.received_at < LIVE
+
+
+def _from_before(part: Part, now: datetime) -> bool:
+    """Whether it tells of a state long gone: from a device's buffer, or a replayed dead letter.
+
+    What a broker retains is the last word on its topic and tells of now.
+    """
+    waited = not part.retained and now - part.received_at >= LIVE
+    return waited or Flag.REPLAYED in part.message.flags
 
 
 def _came_by_gateway(part: Part) -> bool:
