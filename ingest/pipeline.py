@@ -176,7 +176,9 @@ class Pipeline:
                 copies = part.identity.copies
                 if copies is not None and await store.was_raised(tx, part.device.no, copies):
                     continue
-                case = Case(part.device, part.watch, part.observation, part.urgent)
+                case = Case(
+                    part.device, part.watch, part.observation, part.urgent, test=said.is_test(part)
+                )
                 for finding in await detection.signalled(tx, case, now):
                     await self._act(tx, finding, part, now)
 

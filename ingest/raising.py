@@ -19,6 +19,10 @@ React = Callable[[Tx, RaisedAlarm, datetime], Awaitable[None]]
 Cleared = Callable[[Tx, ClearedCondition, datetime], Awaitable[None]]
 
 
+TESTED = "device_test"
+"""Said of an alarm that opened a test incident only: what lasts is told again after the test."""
+
+
 @dataclass(frozen=True, slots=True)
 class Occasion:
     """What an alarm came of: the device and the message that signalled it or let a rule find it.
@@ -51,7 +55,8 @@ class Raiser:
     ) -> str | None:
         """Store the alarm and react to it, unless this message has raised it before.
 
-        A suppressed alarm is stored with the reason, which is returned, and nobody is called.
+        A suppressed alarm is stored with the reason, which is returned, and nobody is called; nor
+        is anybody for one of a device in test mode (`TESTED`).
         """
         what = effect(event.kind, occasion.device.modes, now)
         if what is Effect.TEST:
@@ -64,9 +69,10 @@ class Raiser:
         ):
             return None
         metrics.ALARMS.labels(event.kind.value, alarm.source, reason or "").inc()
-        if reason is None:
-            await self._react(tx, alarm, now)
-        return reason
+        if reason is not None:
+            return reason
+        await self._react(tx, alarm, now)
+        return TESTED if what is Effect.TEST else None
 
     async def clear(self, tx: Tx, condition: ClearedCondition, now: datetime) -> None:
         """Tell that a condition is over."""

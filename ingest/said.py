@@ -7,6 +7,7 @@ from devices.registry.model import Address
 from ingest.detection.defaults import CLOCK_LIMIT, VITALS
 from ingest.detection.service import Case, device_subject, elder_subject
 from ingest.detection.store import Movement
+from ingest.telemetry.model import Quality
 from ingest.work import Part, Work
 
 
@@ -28,7 +29,19 @@ def place(part: Part) -> tuple[int, int, int]:
 
 def case(part: Part) -> Case:
     """It as the rules see it."""
-    return Case(part.device, part.watch, part.observation, part.signals, bool(part.movement))
+    return Case(
+        part.device,
+        part.watch,
+        part.observation,
+        part.signals,
+        bool(part.movement),
+        is_test(part),
+    )
+
+
+def is_test(part: Part) -> bool:
+    """Whether it says itself that it is a test, or comes from a device in test mode."""
+    return bool(part.quality & Quality.TEST)
 
 
 def subjects(part: Part) -> Iterator[str]:
@@ -78,5 +91,5 @@ def movements(parts: Iterable[Part]) -> list[Movement]:
     return [
         Movement(part.device.elder_id, part.at, part.device.no, part.movement)
         for part in parts
-        if part.movement and part.device.elder_id is not None
+        if part.movement and part.device.elder_id is not None and not is_test(part)
     ]

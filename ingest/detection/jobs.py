@@ -18,7 +18,7 @@ from devices.registry import store as registry
 from ingest.detection import defaults, rules, silence, store, sweep_store
 from ingest.detection.model import NO_WATCH, ElderWatch, Raise, Result, Rule, State
 from ingest.detection.sweep_store import Held, QuietElder, SilentDevice
-from ingest.raising import Occasion, Raiser
+from ingest.raising import TESTED, Occasion, Raiser
 from kernel.db import TRANSIENT_ERRORS, Database, Tx
 from kernel.jobs import Job
 
@@ -121,11 +121,16 @@ async def sweep_inactivity(db: Database, raiser: Raiser, now: datetime) -> int:
             return False
         subject, watch = f"e:{elder.elder_id}", watches[elder.elder_id]
         state = await sweep_store.lock_state(tx, subject, Rule.INACTIVITY)
+        if state is not None and "suppressed" in state and not elder.in_test:
+            state = None
         result = silence.inactivity(state, elder.since, watch, now)
+        following = result.state
         for event in result.events:
             if isinstance(event, Raise):
-                await raise_now(tx, raiser, event, elder.device_no, now)
-        await store.save_states(tx, {(subject, Rule.INACTIVITY): result.state}, now)
+                reason = await raise_now(tx, raiser, event, elder.device_no, now)
+                if reason == TESTED and following is not None:
+                    following = {**following, "suppressed": reason}
+        await store.save_states(tx, {(subject, Rule.INACTIVITY): following}, now)
         return bool(result.events)
 
     # The limit differs from hour to hour, so it is not for SQL to say whose time is up.
@@ -148,8 +153,8 @@ async def _sweep_states(
 ) -> int:
     """Look at every state of a rule that has lasted for `shortest`, and raise what is due.
 
-    What was suppressed (device paused, elder away) is looked at as if it had not been raised once
-    the suppression is over; `unraised` says how the state looks then.
+    What was suppressed (a mode of the device, elder away) or told to nobody (test mode) is looked
+    at as if it had not been raised once that is over; `unraised` says how the state looks then.
     """
     async with db.connection() as conn:
         held = await sweep_store.waiting_conditions(conn, rule, now - shortest, now)

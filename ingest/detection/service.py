@@ -27,6 +27,7 @@ from kernel.db import Tx
 # A door or bed that a gateway reports so much later is no longer how it stands now.
 _STATE_AGE = timedelta(hours=24)
 _AT_ONCE = 500
+_IN_TEST = ":test"
 _AWAY_KINDS = frozenset(
     {AlarmKind.INACTIVITY, AlarmKind.DOOR_OPEN, AlarmKind.BED_EXIT, AlarmKind.GEOFENCE_EXIT}
 )
@@ -36,7 +37,8 @@ _AWAY_KINDS = frozenset(
 class Case:
     """One message to be judged: who said it, how the elder is watched over, what was said.
 
-    `signals` are the device's own alarms among it; `moved` says that it shows movement.
+    `signals` are the device's own alarms among it; `moved` says that it shows movement. What a
+    `test` shows is kept apart from the elder: it neither hides nor ends what is real.
     """
 
     device: DeviceContext
@@ -44,6 +46,7 @@ class Case:
     observation: Observation
     signals: tuple[AlarmSignal, ...] = ()
     moved: bool = False
+    test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ def _signals(case: Case, book: Book) -> Iterator[Event]:
         if signal.kind is AlarmKind.LOW_BATTERY:
             continue
         if signal.level:
-            rule = Rule.SIGNAL.of(signal.kind)
+            rule = _signal_rule(case, book, subject, signal.kind)
             state, at = book.get(subject, rule), case.observation.at
             if not signal.active and state and at < datetime.fromisoformat(state["since"]):
                 # Said before the alarm and judged after it: the alarm lane is faster.
@@ -171,6 +174,27 @@ def _signals(case: Case, book: Book) -> Iterator[Event]:
             yield Clear(signal.kind)
 
 
+def _signal_rule(case: Case, book: Book, subject: str, kind: AlarmKind) -> str:
+    """The state that a standing condition goes by: what began in a test rings when it is over."""
+    rule = Rule.SIGNAL.of(kind)
+    tested = f"{rule}{_IN_TEST}"
+    if case.test:
+        return tested
+    if book.get(subject, tested) is not None:
+        book.put(subject, tested, Result(None))
+    return rule
+
+
+def _elder_or_test(case: Case, book: Book, rule: str) -> str:
+    """Whose state a rule about the elder goes by: the device's own while it is tested."""
+    tested = device_subject(case.device.no)
+    if case.test:
+        return tested
+    if book.get(tested, rule) is not None:
+        book.put(tested, rule, Result(None))
+    return elder_subject(case.device)
+
+
 def _vitals(case: Case, book: Book, _: datetime) -> Iterator[Event]:
     seen = case.observation
     if seen.elder_id is None or not seen.fresh:
@@ -180,7 +204,8 @@ def _vitals(case: Case, book: Book, _: datetime) -> Iterator[Event]:
         if rule is None:
             continue
         limits = case.watch.limits.get(reading.metric, rule.limits)
-        subject, name = elder_subject(case.device), Rule.VITAL.of(reading.metric)
+        name = Rule.VITAL.of(reading.metric)
+        subject = _elder_or_test(case, book, name)
         state = book.get(subject, name)
         yield from book.put(subject, name, rules.vital(state, reading, rule, limits))
 
@@ -228,14 +253,14 @@ def _geofence(case: Case, book: Book, _: datetime) -> Iterator[Event]:
     seen, fence = case.observation, case.watch.fence
     if seen.position is None or fence is None or seen.elder_id is None or not seen.fresh:
         return
-    subject = elder_subject(case.device)
+    subject = _elder_or_test(case, book, Rule.GEOFENCE)
     state = book.get(subject, Rule.GEOFENCE)
     result = rules.geofence(state, seen.position, fence, seen.position.at or seen.at)
     yield from book.put(subject, Rule.GEOFENCE, result)
 
 
 def _movement(case: Case, book: Book, _: datetime) -> Iterator[Event]:
-    if not case.moved or case.device.elder_id is None or not case.observation.fresh:
+    if not case.moved or case.test or case.device.elder_id is None or not case.observation.fresh:
         return
     subject = elder_subject(case.device)
     if book.get(subject, Rule.INACTIVITY) is not None:

@@ -193,12 +193,16 @@ async def lock_state(tx: Tx, subject: str, rule: str) -> State | None:
 
 @dataclass(frozen=True, slots=True)
 class QuietElder:
-    """An elder whose sensors have not shown movement since `at`."""
+    """An elder whose sensors have not shown movement since `at`.
+
+    `in_test`: there is no device in service but those in test mode.
+    """
 
     elder_id: uuid.UUID
     at: datetime
     device_no: int
     since: datetime
+    in_test: bool
 
 
 async def quiet_elders(tx: Tx, before: datetime, now: datetime) -> list[QuietElder]:
@@ -213,12 +217,13 @@ async def quiet_elders(tx: Tx, before: datetime, now: datetime) -> list[QuietEld
         QuietElder,
         """
         SELECT a.elder_id, a.at, d.no AS device_no,
-            greatest(a.at, w.away_until, d.bound_at, d.back_at) AS since
+            greatest(a.at, w.away_until, d.bound_at, d.back_at) AS since, d.in_test
         FROM elder_activity a
         JOIN elder e ON e.id = a.elder_id AND e.archived_at IS NULL
         LEFT JOIN elder_watch w ON w.elder_id = a.elder_id
         CROSS JOIN LATERAL (
-            SELECT d.no, b.bound_at, greatest(d.away_until, d.maintenance_until) AS back_at
+            SELECT d.no, b.bound_at, greatest(d.away_until, d.maintenance_until) AS back_at,
+                coalesce(d.test_until > %(now)s, false) AS in_test
             FROM device d
             JOIN device_binding b ON b.device_no = d.no AND b.unbound_at IS NULL
             WHERE d.elder_id = a.elder_id AND d.state = 'bound' AND d.online IS NOT FALSE
