@@ -35,7 +35,10 @@ NONSENSE: tuple[dict[str, str], ...] = (
      "to": "nobody", "mode": "none", "hours": "1e9", "elder_id": "\u0000", "key": "?"},
 )  # fmt: skip
 # What a path names besides a record; the rest of the names are ids.
-NAMED = {"secret": Secret.PHONES.value, "action": "retire", "number": "0"}
+NAMED = {"secret": Secret.PHONES.value, "number": "0"}
+ACTIONS = {"devices": "retire", "alarms": "acknowledge", "rollouts": "pause"}
+# Firmware is of the maker's, for whoever has such devices.
+SHARED = {"package_id"}
 # Of the fixture `cipher`.
 KEY = base64.b64encode(bytes(range(32))).decode()
 IDS = re.compile(r"\{(\w+)\}")
@@ -88,19 +91,24 @@ async def caller(app: FastAPI, db: Database, cipher: FieldCipher) -> AsyncIterat
         yield Caller(client, csrf)
 
 
-def about_one(app: FastAPI) -> list[str]:
-    """The paths of the console that change one record."""
+def about_one(app: FastAPI, *, seen: bool = False) -> list[str]:
+    """The paths that change one record (or with `seen` those that only show it)."""
+    roots = ("/console/", "/api/") if seen else ("/console/",)
     return sorted(
         rule.path
         for rule in route_rules(app)
-        if rule.path.startswith("/console/")
-        and not rule.methods <= SAFE_METHODS
-        and set(IDS.findall(rule.path)) - NAMED.keys()
+        if rule.path.startswith(roots)
+        and (rule.methods <= SAFE_METHODS) is seen
+        and set(IDS.findall(rule.path)) - NAMED.keys() - {"action"}
     )
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
-    return IDS.sub(lambda found: (NAMED | ids).get(found[1]) or str(uuid.uuid4()), path)
+    kind = next((action for kind, action in ACTIONS.items() if f"/{kind}/" in path), "")
+    if "/devices/import/" in path:
+        ids = ids | {"import_id": ids.get("device_import_id", "")}
+    known = NAMED | ids | {"action": kind}
+    return IDS.sub(lambda found: known.get(found[1]) or str(uuid.uuid4()), path)
 
 
 async def test_an_unknown_record_is_not_found_whatever_the_form_says(
@@ -117,9 +125,27 @@ async def test_somebody_elses_record_is_as_unknown_as_one_that_is_not_there(
 ) -> None:
     ids = await foreign_records(World(db, cipher, now))
     paths = [path for path in about_one(app) if set(IDS.findall(path)) & ids.keys()]
-    assert {name for path in paths for name in IDS.findall(path)} >= ids.keys()
+    named = {name for path in paths for name in IDS.findall(path)}
+    assert named >= ids.keys() - {"device_import_id"}
     found = {path: await caller.statuses(filled(path, ids)) for path in paths}
     assert {path: got for path, got in found.items() if got != [404] * len(NONSENSE)} == {}
+
+
+async def test_nobody_sees_somebody_elses_record(
+    app: FastAPI, caller: Caller, db: Database, cipher: FieldCipher, now: datetime
+) -> None:
+    ids = await foreign_records(World(db, cipher, now))
+    paths = [
+        path
+        for path in about_one(app, seen=True)
+        if set(IDS.findall(path)) & ids.keys() and not set(IDS.findall(path)) & SHARED
+    ]
+    assert len(paths) > 25
+    found = {}
+    for path in paths:
+        answer = await caller.client.get(filled(path, ids))
+        found[path] = answer.status_code
+    assert {path: got for path, got in found.items() if got != 404} == {}
 
 
 async def foreign_records(world: World) -> dict[str, str]:
@@ -130,6 +156,7 @@ async def foreign_records(world: World) -> dict[str, str]:
     incident = await world.opened(elder)
     responder = await world.responder()
     phone_id, letter_id, import_id = new_id(), new_id(), new_id()
+    alarm_id, package_id, rollout_id, batch_id, sheet_id = (new_id() for _ in range(5))
     async with world.db.transaction() as tx:
         cursor = await tx.execute("SELECT id FROM device WHERE no = %s", (device_no,))
         device = await cursor.fetchone()
@@ -151,7 +178,39 @@ async def foreign_records(world: World) -> dict[str, str]:
             " rows_total, rows_wrong, state) VALUES (%s, %s, %s, 'a.xlsx', '', 0, 0, 'previewed')",
             (import_id, world.now, person.user_id),
         )
+        await tx.execute(
+            "INSERT INTO technical_alarm (id, device_no, kind, raised_at, last_at)"
+            " VALUES (%s, %s, 'low_battery', %s, %s)",
+            (alarm_id, device_no, world.now, world.now),
+        )
+        await tx.execute(
+            "INSERT INTO firmware_package (id, profile, version, sha256, size, file_name, notes,"
+            " uploaded_at) VALUES (%s, 'sl-watch-1', '1.5.0', decode(%s, 'hex'), 1, '', '', %s)",
+            (package_id, "ab" * 32, world.now),
+        )
+        await tx.execute(
+            "INSERT INTO firmware_rollout (id, package_id, division, canaries, steps, step,"
+            " step_since, soak_minutes, failure_percent, created_at)"
+            " VALUES (%s, %s, '1501', '{}', '{100}', 0, %s, 0, 20, %s)",
+            (rollout_id, package_id, world.now, world.now),
+        )
+        await tx.execute(
+            "INSERT INTO provisioning_key (id, batch, profile, division_code, key_hash, most,"
+            " expires_at, created_at)"
+            " VALUES (%s, 'B', 'sl-watch-1', '150102000000', %s, 5, %s, %s)",
+            (batch_id, bytes(32), world.later(3600), world.now),
+        )
+        await tx.execute(
+            "INSERT INTO device_import (id, created_at, created_by, filename, rows, report,"
+            " rows_total, rows_wrong, state)"
+            " VALUES (%s, %s, %s, 'a.xlsx', '[]', '{}', 0, 0, 'previewed')",
+            (sheet_id, world.now, person.user_id),
+        )
     return {
+        "alarm_id": str(alarm_id),
+        "rollout_id": str(rollout_id),
+        "batch_id": str(batch_id),
+        "device_import_id": str(sheet_id),
         "user_id": str(person.user_id),
         "elder_id": str(elder.id),
         "device_id": str(device[0]),
