@@ -60,6 +60,10 @@ class Downlink:
     topic: str = ""
 
 
+UNSAYABLE = frozenset({"unknown_command", "text_encoding", "too_long", "interval", "bad_value"})
+"""Why a command cannot be said to a device (`CodecError.reason` of an encoder), for the pages."""
+
+
 class NotNow(Exception):
     """The command can only be written down once the device has said something else."""
 

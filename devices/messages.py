@@ -224,7 +224,7 @@ class Codec:
     stream into frames: it takes the buffer and returns (frames, rest).
 
     `commands` are those that the protocol has a form for; `encode` writes one down. It raises
-    CodecError (the sentence is shown to whoever asked) for what cannot be said to the device, and
+    CodecError (reason: one of `downlink.UNSAYABLE`) for what cannot be said to the device, and
     NotNow for what cannot be said yet. `through_gateway` says that it reaches devices behind a
     gateway or platform, too.
     """

@@ -59,8 +59,9 @@ class CommandRelay:
         try:
             left = await self._send(command)
         except CodecError as error:
+            log.warning("commands.cannot_be_said", device=command.device_id, error=str(error))
             async with self._db.transaction() as tx:
-                await service.refuse(tx, command, str(error), utcnow())
+                await service.give_up(tx, command, error.reason, utcnow())
             return
         if left:
             async with self._db.transaction() as tx:

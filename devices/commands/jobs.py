@@ -64,8 +64,9 @@ async def _publish(
         await downlink.publish(frame.topic, frame.payload)
         sent_at = utcnow()
     except CodecError as error:
+        log.warning("commands.cannot_be_said", command=str(command.id), error=str(error))
         async with db.transaction() as tx:
-            await service.refuse(tx, command, str(error), utcnow())
+            await service.give_up(tx, command, error.reason, utcnow())
         return
     except (DownlinkError, NotNow) as error:
         # The row knows better than the outbox for how long it is worth trying.

@@ -8,6 +8,7 @@ from typing import Any
 from devices.commands import rules, store
 from devices.commands.machine import CommandEvent, next_state
 from devices.commands.model import Command, CommandName, CommandState, Outgoing
+from devices.downlink import UNSAYABLE
 from devices.messages import CommandAck
 from devices.registry import guard
 from kernel.auth.model import Actor
@@ -18,6 +19,8 @@ from kernel.outbox import enqueue
 
 COMMAND_TOPIC = "device.command"
 SUPERSEDED = "superseded"
+NOT_SAID = "not_said."
+"""Before the code of why a command could not be said; other details are the device's words."""
 _LONGEST_DETAIL = 200
 
 
@@ -108,12 +111,13 @@ async def settle(tx: Tx, acks: Iterable[tuple[int, CommandAck]], now: datetime) 
             await store.settle(tx, found.id, state, ack.detail[:_LONGEST_DETAIL], now)
 
 
-async def refuse(tx: Tx, command: Outgoing, reason: str, now: datetime) -> None:
-    """End a command that cannot be said to the device at all; `reason` is a sentence."""
+async def give_up(tx: Tx, command: Outgoing, reason: str, now: datetime) -> None:
+    """End a command that cannot be said to the device; `reason` is that of the encoder."""
+    detail = NOT_SAID + (reason if reason in UNSAYABLE else "bad_value")
     found = await store.standing(tx, command.id, command.device_no)
     state = found and next_state(CommandState(found.state), CommandEvent.REFUSE)
     if found and state:
-        await store.settle(tx, found.id, state, reason[:_LONGEST_DETAIL], now)
+        await store.settle(tx, found.id, state, detail, now)
 
 
 async def _answered(tx: Tx, device_no: int, ack: CommandAck) -> store.Standing | None:

@@ -69,6 +69,14 @@ COMMAND = {
     "reboot": N_("重启"),
     "update": N_("升级固件"),
 }
+# Why a command was never sent (devices/downlink.py); other details are the device's own words.
+COMMAND_DETAIL = {
+    "not_said.unknown_command": N_("它的协议里没有这条指令，没有发出"),
+    "not_said.text_encoding": N_("文字里有它认不出的字，没有发出"),
+    "not_said.too_long": N_("文字太长，没有发出"),
+    "not_said.interval": N_("它不支持这个间隔，没有发出"),
+    "not_said.bad_value": N_("它的协议写不出这条指令，没有发出"),
+}
 COMMAND_STATE = {
     "queued": N_("等待发送"),
     "sent": N_("已发出，等待应答"),
