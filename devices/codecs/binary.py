@@ -75,6 +75,16 @@ def xor(data: bytes) -> int:
     return reduce(lambda left, right: left ^ right, data, 0)
 
 
+def crc_itu(data: bytes) -> int:
+    """CRC-ITU (X.25): reversed polynomial 0x8408, start and final exclusive or 0xFFFF."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x8408 if crc & 1 else crc >> 1
+    return crc ^ 0xFFFF
+
+
 def luhn_digit(number: int) -> int:
     """The check digit that Luhn's formula (ISO/IEC 7812-1, annex B) puts behind a number."""
     total = 0

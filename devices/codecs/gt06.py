@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from devices.codecs import gt06_commands as commands
 from devices.codecs import gt06_extras as extras
 from devices.codecs import gt06_models as models
-from devices.codecs.binary import Reader
+from devices.codecs.binary import Reader, crc_itu
 from devices.codecs.gt06_fields import (
     FULL_LEVEL,
     Found,
@@ -58,16 +59,6 @@ class _Packet:
         """The short answer with the packet's number and serial number."""
         body = bytes([5 + len(content), self.number & 0xFF]) + content + self.serial
         return _SHORT + body + crc_itu(body).to_bytes(2, "big") + _END
-
-
-def crc_itu(data: bytes) -> int:
-    """CRC-ITU (X.25): reversed polynomial 0x8408, start and final exclusive or 0xFFFF."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0x8408 if crc & 1 else crc >> 1
-    return crc ^ 0xFFFF
 
 
 def split(buffer: bytes) -> tuple[list[bytes], bytes]:
@@ -177,6 +168,7 @@ def _message(packet: _Packet, found: Found) -> Message:
         alarms=tuple(found.alarms.values()),
         position=found.position,
         status=DeviceStatus(battery_percent=battery, charging=found.charging) if known else None,
+        ack=found.ack,
         states=MappingProxyType(found.states),
         flags=frozenset(flags),
     )
@@ -330,7 +322,11 @@ def _text(packet: _Packet) -> Found:
     """0x15 and 7979 21."""
     ascii_text = packet.number == 0x15 or packet.content[4:5] == b"\x01"
     encoding = "ascii" if ascii_text else "utf-16-be"
-    return extras.read_text(packet.content[5:], encoding=encoding)
+    found = extras.read_text(packet.content[5:], encoding=encoding)
+    flag = packet.content[1:5] if packet.number == 0x15 else packet.content[:4]
+    text = packet.content[5:].decode(encoding, "replace")
+    found.ack = commands.answered(int.from_bytes(flag, "big"), text)
+    return found
 
 
 def _reading(read: Callable[[bytes], Found]) -> Callable[[_Packet], Found]:
@@ -383,4 +379,11 @@ _HANDLERS: dict[int, Callable[[_Packet], Found | None]] = {
     0x1F2: _reading(extras.read_bluetooth),
 }
 
-CODEC = Codec(name="gt06", title="GT06 (TCP)", decode=decode, split=split)
+CODEC = Codec(
+    name="gt06",
+    title="GT06 (TCP)",
+    decode=decode,
+    split=split,
+    commands=frozenset(commands.FORMS),
+    encode=commands.encode_command,
+)

@@ -24,8 +24,9 @@ from devices.codecs.gt06_models import read_climate, read_event, read_percent
 from devices.messages import Position
 
 _TEXT_POSITION = re.compile(
-    r"Current position!Lat:([NS])(\d+\.\d+),Lon:([EW])(\d+\.\d+),Course:(\d+\.\d+),"
-    r"Speed:(\d+\.\d+),DateTime:(\d{4}-\d\d-\d\d) +(\d\d:\d\d:\d\d)",
+    r"Current position! *Lat: *([NS])(\d+\.\d+), *Lon: *([EW])(\d+\.\d+), *"
+    r"Course: *(\d+(?:\.\d+)?), *Speed: *(\d+(?:\.\d+)?), *"
+    r"DateTime: *(\d{4}-\d\d-\d\d) +(\d\d:\d\d:\d\d)",
     re.ASCII,
 )
 _BUTTON = re.compile(rb"BTBUTTON,([ -~]{1,32})")

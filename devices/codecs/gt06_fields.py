@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from devices.alarms import AlarmKind
 from devices.codecs.binary import Reader, moment
-from devices.messages import AlarmSignal, Position, Scalar
+from devices.messages import AlarmSignal, CommandAck, Position, Scalar
 
 _ALARM_CODES: dict[int, tuple[AlarmKind, bool]] = {
     0x01: (AlarmKind.SOS, True),
@@ -43,6 +43,7 @@ class Found:
     battery: float | None = None
     charging: bool | None = None
     late: bool = False
+    ack: CommandAck | None = None
     readings: dict[str, float] = field(default_factory=dict)
     alarms: dict[AlarmKind, AlarmSignal] = field(default_factory=dict)
     states: dict[str, Scalar] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from devices.alarms import AlarmKind
+from devices.codecs import iw_trv_commands as commands
 from devices.codecs.fields import clean
 from devices.messages import (
     AlarmSignal,
@@ -130,8 +131,12 @@ def decode(frame: Frame) -> Decoded:
         raise CodecError("not_a_frame", "a frame begins with IW or TRV and the message's name")
     packet = _Packet(match[1], match[2], match[3], frame.device, frame.received_at)
     handler = _HANDLERS.get(packet.name)
+    if packet.name in commands.ANSWERS:
+        # To answer those would be a loop.
+        answer = commands.answer(packet.device, packet.name, packet.body)
+        if answer is not None:
+            return Decoded((answer,), device=packet.device)
     if handler is None:
-        # Among them the watch's answers to commands of ours: to answer those would be a loop.
         return Decoded(warnings=(f"{packet.name} is not used",), device=packet.device)
     part = handler(packet)
     device = part.device or packet.device
@@ -364,4 +369,11 @@ _HANDLERS: dict[str, Callable[[_Packet], _Part]] = {
     "YP14": _position,
 }
 
-CODEC = Codec(name="iw_trv", title="IW / TRV (TCP)", decode=decode, split=split)
+CODEC = Codec(
+    name="iw_trv",
+    title="IW / TRV (TCP)",
+    decode=decode,
+    split=split,
+    commands=frozenset(commands.FORMS),
+    encode=commands.encode_command,
+)

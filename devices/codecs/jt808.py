@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from devices.codecs import jt808_commands as commands
 from devices.codecs.binary import Reader
 from devices.codecs.fields import clean
 from devices.codecs.jt808_frames import MAX_FRAME, Packet, open_frame, split
@@ -25,7 +26,6 @@ from devices.codecs.jt808_location import (
 from devices.messages import (
     Codec,
     CodecError,
-    CommandAck,
     Decoded,
     DeviceStatus,
     Flag,
@@ -39,8 +39,6 @@ __all__ = ["CODEC", "MAX_FRAME", "decode", "split"]
 
 MAX_LOCATIONS = 500
 """Most positions of one batch message."""
-# JT/T 808-2019 table 4: what came of a command of ours.
-_RESULTS = ("done", "failed", "wrong message", "not supported", "alarm confirmed")
 _PARAMETERS = {0x01: "heartbeat_seconds", 0x13: "server", 0x18: "port", 0x29: "interval_seconds"}
 
 
@@ -129,8 +127,7 @@ def _answer_of_terminal(message: Packet) -> _Part:
     """0x0001: the serial number and the number of our message, and what came of it."""
     reader = Reader(message.body)
     serial, number, result = reader.uint(2), reader.uint(2), reader.uint(1)
-    word = _RESULTS[result] if result < len(_RESULTS) else f"result {result}"
-    ack = CommandAck(f"{number:04X}", ok=result in (0, 4), detail=f"{word} ({serial})")
+    ack = commands.answered(serial, number, result)
     flags = frozenset({Flag.TIME_MISSING})
     return _Part((Message(message.device, "ack", ack=ack, flags=flags),))
 
@@ -161,8 +158,11 @@ def _location(message: Packet) -> _Part:
 
 def _queried_location(message: Packet) -> _Part:
     """0x0201: the answer to our question, behind the question's serial number."""
-    found = read_location(message.body[2:])
-    return _Part((_report(message, found),), (), tuple(found.warnings))
+    reader = Reader(message.body)
+    serial = reader.uint(2)
+    found = read_location(reader.rest())
+    report = replace(_report(message, found), ack=commands.located(serial))
+    return _Part((report,), (), tuple(found.warnings))
 
 
 def _short_location(message: Packet) -> _Part:
@@ -314,4 +314,11 @@ _HANDLERS: dict[int, Callable[[Packet], _Part]] = {
     0x8888: _acknowledge,
 }
 
-CODEC = Codec(name="jt808", title="JT/T 808 (TCP)", decode=decode, split=split)
+CODEC = Codec(
+    name="jt808",
+    title="JT/T 808 (TCP)",
+    decode=decode,
+    split=split,
+    commands=commands.COMMANDS,
+    encode=commands.encode_command,
+)

@@ -66,12 +66,12 @@ class Packet:
         number = int.from_bytes(self.terminal, "big")
         return f"{number}{luhn_digit(number)}"
 
-    def answer(self, number: int, body: bytes) -> bytes:
-        """A frame to this terminal."""
+    def answer(self, number: int, body: bytes, serial: int = 0) -> bytes:
+        """A frame to this terminal; its own answers name `serial` where it is a command."""
         version = b"" if self.version is None else bytes([self.version])
         attributes = len(body) | (0 if self.version is None else 0x4000)
         head = number.to_bytes(2, "big") + attributes.to_bytes(2, "big") + version
-        content = head + self.terminal + b"\0\0" + body
+        content = head + self.terminal + serial.to_bytes(2, "big") + body
         return _enclose(self.mark, content + bytes([xor(content)]))
 
     def acknowledge(self) -> tuple[bytes, ...]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
 
+from devices.codecs import setracker_commands as commands
 from devices.codecs.fields import clean
 from devices.codecs.setracker_fix import Fix, number, read_fix, status_alarms, status_states
-from devices.downlink import CommandName, CommandRequest, Downlink, NotNow
+from devices.downlink import CommandRequest, Downlink, NotNow
 from devices.messages import (
     AlarmSignal,
     Codec,
@@ -49,14 +50,6 @@ _ECHOES = frozenset(
     | {"WALKTIME", "SLEEPTIME", "SILENCETIME", "REMIND", "PHB", "PHB2", "MESSAGE", "FLOWER"}
     | {"HRTSTART", "HEALTHAUTOSET", "BODYTEMP", "BODYTEMP2", "FALLDOWN", "LSSET", "PROFILE"}
 )
-
-_WORDS = {
-    CommandName.LOCATE: "CR",
-    CommandName.RING: "FIND",
-    CommandName.SET_INTERVAL: "UPLOAD",
-    CommandName.REBOOT: "RESET",
-}
-_NAME_OF_WORD = {word: name for name, word in _WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +112,13 @@ def encode(maker: str, device: str, content: str, *, index: str | None = None) -
 
 
 def encode_command(request: CommandRequest) -> Downlink:
-    """A command in the form that the watch uses: `FIND`, `UPLOAD,600`. Raises CodecError, NotNow.
-
-    The watch repeats the word when it has carried it out; the words are all that its answer has.
-    """
-    word = _WORDS.get(request.name)
-    if word is None:
-        raise CodecError("unknown_command", f"{request.name} has no form in this protocol")
-    if request.name is CommandName.SET_INTERVAL:
-        word = f"{word},{request.args['seconds']}"
+    """A command in the form of header that the watch uses. Raises CodecError, NotNow."""
+    content = commands.content(request)
     try:
         envelope = _open(request.last)
     except CodecError as error:
         raise NotNow("nothing of the watch's that could be mirrored") from error
-    return Downlink(envelope.answer(word))
+    return Downlink(envelope.answer(content))
 
 
 def decode(frame: Frame) -> Decoded:
@@ -365,7 +351,7 @@ def _version(envelope: _Envelope) -> _Part:
 
 def _echo(envelope: _Envelope) -> _Part:
     word = envelope.command.upper()
-    name = _NAME_OF_WORD.get(word)
+    name = commands.NAME_OF_WORD.get(word)
     names = frozenset({name}) if name is not None else frozenset()
     ack = CommandAck(word, ok=True, detail=clean(",".join(envelope.fields))[:200], names=names)
     flags = frozenset({Flag.TIME_MISSING})
@@ -395,6 +381,6 @@ CODEC = Codec(
     title="Setracker / 3G (TCP)",
     decode=decode,
     split=split,
-    commands=frozenset(_WORDS),
+    commands=frozenset(commands.WORDS),
     encode=encode_command,
 )

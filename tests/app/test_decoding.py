@@ -87,6 +87,9 @@ def test_the_list_names_every_codec_once_with_its_transport() -> None:
     transports = {entry["codec"]: entry["transport"] for entry in listed}
     assert transports["setracker"] == "tcp"
     assert transports["zigbee2mqtt"] == "mqtt"
+    commands = {entry["codec"]: entry["commands"] for entry in listed}
+    assert commands["gt06"] == ["locate", "reboot", "set_interval"]
+    assert commands["scaip"] == []
 
 
 def test_a_name_from_elsewhere_leads_to_the_codec() -> None:

@@ -15,8 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.decoding import records
-from devices.codecs.binary import xor
-from devices.codecs.gt06 import crc_itu
+from devices.codecs.binary import crc_itu, xor
 from devices.messages import Codec, CodecError, Decoded, Frame, Message
 from devices.metrics import METRICS
 

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
-from devices.codecs.gt06 import crc_itu, decode, split
+from devices.codecs.binary import crc_itu
+from devices.codecs.gt06 import decode, split
 from devices.messages import Frame
 
 HEARTBEAT = bytes.fromhex("78780a13c40604000201298f5b0d0a")

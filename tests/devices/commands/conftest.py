@@ -36,10 +36,11 @@ async def downlink(db: Database, cipher: FieldCipher, broker_port: int) -> Async
 
 @pytest.fixture
 async def ingest(db: Database, broker_port: int) -> AsyncIterator[IngestRunner]:
-    """A whole ingest process in the test, with a listener for watches."""
+    """A whole ingest process in the test, with a listener for each protocol of a byte stream."""
     settings = IngestSettings(
         mqtt_host="127.0.0.1", mqtt_port=broker_port, mqtt_username=SERVICE[0],
         mqtt_password=SERVICE[1], mqtt_protocol="3.1.1", tcp_host="127.0.0.1", tcp_port=0,
+        tcp_extra=(("iw_trv", 0), ("jt808", 0), ("gt06", 0)),
     )  # fmt: skip
     witness = Witness()
     runner = IngestRunner(settings, db, witness.react, witness.clear)

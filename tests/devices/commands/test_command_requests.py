@@ -9,10 +9,11 @@ import pytest
 
 from devices.commands import jobs, rules, service, store
 from devices.commands.machine import TRANSITIONS, CommandEvent, next_state
-from devices.commands.model import Command, CommandState
+from devices.commands.model import Command, CommandName, CommandState
 from devices.messages import CommandAck
 from devices.profiles import PROFILES
 from devices.profiles.model import Capability
+from devices.registry import access
 from devices.registry.model import Device
 from kernel.auth.model import SYSTEM, Actor, Role
 from kernel.db import Database, Tx, execute, fetch_tuples, fetch_value
@@ -23,6 +24,11 @@ from tests.devices.registry.world import add_device, add_person
 @pytest.fixture
 async def technician(tx: Tx, now: datetime) -> Actor:
     return await add_person(tx, now)
+
+
+@pytest.fixture
+async def spare(tx: Tx, technician: Actor, now: datetime) -> Device:
+    return await add_device(tx, technician, now, "S-0001")
 
 
 @pytest.fixture
@@ -163,6 +169,70 @@ async def test_every_model_that_claims_commands_takes_some(db: Database, now: da
     assert "setracker-4g" in claiming
     for profile in claiming:
         assert rules.available(replace(device, profile=profile)), profile
+
+
+@pytest.mark.parametrize(
+    ("profile", "commands"),
+    [
+        ("setracker-4g", {"locate", "ring", "speak", "set_interval", "reboot"}),
+        # No screen to read a text on.
+        ("setracker-pendant", {"locate", "ring", "set_interval", "reboot"}),
+        ("iw-watch", {"locate", "ring", "speak", "set_interval", "reboot"}),
+        ("jt808-locator", {"locate", "set_interval", "reboot"}),
+        ("jt808-speaker", {"locate", "speak", "set_interval", "reboot"}),
+        ("gt06-locator", {"locate", "set_interval", "reboot"}),
+        ("minifinder-pendant", set()),
+        ("scaip-controller", set()),
+    ],
+)
+def test_a_model_takes_what_its_protocol_and_itself_can(
+    profile: str, commands: set[str], spare: Device
+) -> None:
+    assert set(rules.available(replace(spare, profile=profile))) == commands
+
+
+async def test_a_command_knows_every_name_of_its_device_and_its_gateway(
+    tx: Tx, technician: Actor, now: datetime
+) -> None:
+    bridge = await add_device(tx, technician, now, "GW-1", profile="z2m-bridge")
+    watch = await add_device(
+        tx, technician, now, "4G-1", profile="setracker-4g", address="8800000015"
+    )
+    await access.add_alias(tx, watch.no, "setracker", "867777041234567", actor=technician, now=now)
+    asked = await ask(tx, watch, "ring", technician, now)
+    sent = await store.outgoing(tx, asked.id, now)
+    assert sent is not None
+    assert sent.addresses("setracker") == ("867777041234567", "8800000015")
+    assert sent.addresses("gt06") == ("4G-1",)
+    assert (sent.gateway_id, sent.gateway_profile) == (None, None)
+    await execute(tx, "UPDATE device SET gateway_no = %s WHERE no = %s", (bridge.no, watch.no))
+    behind = await store.outgoing(tx, asked.id, now)
+    assert behind is not None
+    as_asked = rules.asked(behind, "8800000015", now)
+    assert (as_asked.gateway, as_asked.base_topics) == ("GW-1", ("zigbee2mqtt",))
+
+
+@pytest.mark.parametrize("ok", [True, False])
+async def test_an_answer_by_number_settles_only_an_open_command_with_it(
+    tx: Tx, technician: Actor, now: datetime, ok: bool
+) -> None:
+    device = await add_device(tx, technician, now, "T-1", profile="gt06-locator")
+    asked = await ask(tx, device, "reboot", technician, now)
+    number = asked.id.int % 2**32
+    right = CommandAck("", ok, "said", number=number, modulus=2**32)
+    wrong = replace(right, number=number ^ 1)
+    narrowed = replace(right, names=frozenset({CommandName.LOCATE}))
+    # Not even sent: nobody can have answered.
+    for each in (right, wrong, narrowed):
+        await service.settle(tx, [(device.no, each)], now)
+        assert await state(tx, asked) is CommandState.QUEUED
+    await store.tried(tx, asked.id, sent_at=now, due_at=now)
+    for each in (wrong, narrowed):
+        await service.settle(tx, [(device.no, each)], now)
+        assert await state(tx, asked) is CommandState.SENT
+    await service.settle(tx, [(device.no, right)], now)
+    expected = CommandState.ACKNOWLEDGED if ok else CommandState.REFUSED
+    assert await state(tx, asked) is expected
 
 
 async def test_only_the_device_itself_settles_its_command_and_only_once(

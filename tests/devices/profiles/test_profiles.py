@@ -5,6 +5,7 @@ import pytest
 
 from devices.alarms import AlarmKind
 from devices.codecs import CODECS
+from devices.downlink import CommandName
 from devices.messages import AlarmSignal, Frame, Message, Reading
 from devices.profiles import (
     PROFILES,
@@ -229,3 +230,38 @@ def test_defaults_are_added_to_a_models_own_rules() -> None:
     (profile,) = parse_profiles(text + "active = true\n" + GOOD, "x")
     assert profile.vendor == "V"
     assert [rule.kind for rule in profile.alarms] == [AlarmKind.SOS, AlarmKind.TAMPER]
+
+
+LOCATOR = """
+[some-locator]
+title = { zh = "定位器", en = "Locator" }
+codec = "gt06"
+type = "pendant"
+capabilities = ["location", "commands"]
+heartbeat_seconds = 60
+offline_after_seconds = 120
+commands = ["locate", "reboot"]
+forms = { reboot = "RESTART#" }
+"""
+
+
+def test_a_model_says_which_commands_it_takes_and_in_which_words() -> None:
+    (profile,) = parse_profiles(LOCATOR, "good")
+    assert profile.commands == {CommandName.LOCATE, CommandName.REBOOT}
+    assert profile.forms == {CommandName.REBOOT: "RESTART#"}
+    assert PROFILES["gt06-locator"].commands is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"reboot"]', '"dance"]', "commands: 'dance' is none of"),
+        ('"reboot"]', '"speak"]', "commands: gt06 has no form for speak"),
+        ("{ reboot", "{ speak", "forms: gt06 has no form for speak"),
+        ('"RESTART#"', "7", "forms must be a table of command and text"),
+        (', "commands"]', "]", "commands without the capability commands"),
+    ],
+)
+def test_a_mistake_in_the_commands_of_a_profile_is_named(old: str, new: str, says: str) -> None:
+    with pytest.raises(ProfileError, match=says):
+        parse_profiles(LOCATOR.replace(old, new, 1), "bad.toml")

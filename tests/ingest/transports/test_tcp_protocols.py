@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from devices.codecs import CODECS
-from devices.codecs.gt06 import crc_itu
+from devices.codecs.binary import crc_itu
 from devices.messages import CodecError, Decoded, Flag
 from ingest.run import IngestSettings
 from kernel.clock import utcnow
