@@ -17,6 +17,7 @@ import jinja2
 import psycopg
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import HealthCheck, settings
 from jinja2.bccache import Bucket
 from playwright.async_api import Browser, async_playwright, expect
 from psycopg import sql
@@ -51,6 +52,12 @@ MEMORY = Path("/dev/shm")
 # A machine that does other things stands still for seconds: that must fail no test.
 PATIENCE_SECONDS = 30
 MEMORY_WANTED = 2 << 30
+
+# By itself hypothesis fails an example that takes 200 ms, and data that is slow to make.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 class CompiledOnce(jinja2.BytecodeCache):
