@@ -26,6 +26,11 @@ WAITING = Gauge(
     "silverline_ingest_writes_waiting", "Writes that the database has not taken yet", ["reason"]
 )
 BROKER_UP = Gauge("silverline_ingest_broker_up", "1 while the lane is connected", ["lane"])
+SESSIONS_LOST = Counter(
+    "silverline_ingest_sessions_lost_total",
+    "Reconnections at which the broker had forgotten the session and what came meanwhile",
+    ["lane"],
+)
 QUEUE = Gauge("silverline_ingest_queue_depth", "Frames received and not yet committed", ["lane"])
 QUEUE_BYTES = Gauge("silverline_ingest_queue_bytes", "Memory that they are taken for", ["lane"])
 PAUSES = Counter("silverline_ingest_pauses_total", "Times that reading was paused", ["lane"])

@@ -282,10 +282,7 @@ async def confirm_installed(tx: Tx, rollout: Rollout, now: datetime) -> int:
 
 
 async def fail_rolled_back(tx: Tx, rollout: Rollout, now: datetime) -> int:
-    """Take back the success of devices that say the version before it again; return how many.
-
-    Many start a new version once, find that it does not run, and go back by themselves.
-    """
+    """Take back the success of devices that say their old version again; return how many."""
     return await execute(
         tx,
         "UPDATE firmware_update u SET state = 'failed', percent = 0, detail = 'rolled_back',"

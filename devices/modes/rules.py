@@ -10,9 +10,9 @@
 
 TEST opens a test incident: it is recorded and shown, and nobody is called. A test hides nothing
 that another device finds, and what began in it and lasts rings when it is over. HELD is written
-down and nobody is told. CALLS is as usual. A journey (away) or a repair never silences what says that a life
-is in danger: whoever presses the button does not know of the mode. What is held back is looked at
-again when the mode is over, and told then if it still lasts.
+down and nobody is told. CALLS is as usual. A journey (away) or a repair never silences what says
+that a life is in danger: whoever presses the button does not know of the mode. What is held back is
+looked at again when the mode is over, and told then if it still lasts.
 """
 
 from collections.abc import Mapping

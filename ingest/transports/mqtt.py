@@ -124,6 +124,10 @@ class Subscription:
         self._set_connected(True)
         self.connects += 1
         log.info("ingest.connected", lane=self._lane.name, mqtt5=connection.modern)
+        if self.connects > 1 and not connection.had_session:
+            # It had expired, or the broker keeps nothing over a restart: persistence is off.
+            log.error("ingest.session_lost", lane=self._lane.name)
+            metrics.SESSIONS_LOST.labels(self._lane.name).inc()
         try:
             while not connection.closed.done():
                 connection.tick()

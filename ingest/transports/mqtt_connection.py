@@ -75,6 +75,7 @@ class Connection(asyncio.Protocol):
     `room` says how many messages may be handed on; with 0 the rest waits for `resume`.
     Acknowledgements go out in the order of the messages (MQTT 5, 4.6), whatever the order in which
     they are committed. `closed` is set to what ended the connection.
+    `had_session`: the broker had kept the session of the connection before.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._subscribed: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[str] = self._loop.create_future()
+        self.had_session = False
 
     async def open(self, filters: Sequence[str], seconds: float) -> None:
         """Connect, subscribe with QoS 1 and begin to read. Raises OSError, Refused.
@@ -217,6 +219,7 @@ class Connection(asyncio.Protocol):
                 )
                 return
             self._keepalive = welcome.keepalive or self._keepalive
+            self.had_session = welcome.session
             self._accepted.set_result(None)
         elif kind == packets.SUBACK:
             self._granted(packets.read_suback(body, modern=self.modern))

@@ -187,10 +187,14 @@ def pubacks(packet_ids: Sequence[int]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """CONNACK (3.2). `refused` is the broker's reason in words, "" when it takes us in."""
+    """CONNACK (3.2). `refused` is the broker's reason in words, "" when it takes us in.
+
+    `session`: it had kept our session (3.2.2.1.1), and with it what came while we were away.
+    """
 
     refused: str
     keepalive: int | None = None
+    session: bool = False
 
 
 def read_connack(body: bytes, *, modern: bool) -> Welcome:
@@ -203,7 +207,7 @@ def read_connack(body: bytes, *, modern: bool) -> Welcome:
         known = _REASONS_5 if modern and reason >= 0x80 else _REASONS_3
         return Welcome(known.get(reason, f"reason {reason}"))
     keepalive = _property(body, 2, _SERVER_KEEP_ALIVE) if modern and len(body) > 2 else None
-    return Welcome("", keepalive)
+    return Welcome("", keepalive, session=bool(body[0] & 0x01))
 
 
 def read_suback(body: bytes, *, modern: bool) -> str:

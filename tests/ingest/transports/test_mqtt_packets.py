@@ -5,12 +5,17 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from ingest.lanes import Lane
+from ingest.settings import IngestSettings
 from ingest.transports import mqtt_packets as packets
+from ingest.transports.mqtt import Subscription
 from ingest.transports.mqtt_connection import Connection, Link, Refused, Ticket, Version
 from ingest.transports.mqtt_packets import Inbox, MalformedPacketError
 from tests.ingest.home import until
@@ -314,6 +319,38 @@ async def test_the_brokers_keep_alive_counts_and_its_goodbye_ends_the_connection
 
         await until(asked)
         assert await asyncio.wait_for(live.closed, 20) == "Server shutting down"
+
+
+class RoomyLane:
+    """As much of a lane as a subscription without messages asks for."""
+
+    name = "bulk"
+    room = 100
+
+
+async def test_a_broker_that_has_forgotten_the_session_is_reported() -> None:
+    """What came while we were away is gone then: its persistence is off, or the session too old."""
+    kept = iter((b"\x00", b"\x01", b"\x00"))
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(b"\x20\x03" + next(kept) + b"\x00\x00")
+        await packet(reader)
+        writer.write(b"\x90\x04\x00\x01\x00\x01")
+
+    async with broker(talk) as link:
+        settings = IngestSettings(mqtt_host=link.host, mqtt_port=link.port, mqtt_protocol="5")
+        subscription = Subscription(settings, cast("Lane", RoomyLane()), ["t"])
+        with capture_logs() as logs:
+            running = asyncio.create_task(subscription.run())
+
+            async def three_times() -> bool:
+                return subscription.connects == 3
+
+            await until(three_times)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    assert [each["lane"] for each in logs if each["event"] == "ingest.session_lost"] == ["bulk"]
 
 
 async def test_what_is_not_mqtt_ends_the_connection() -> None:
