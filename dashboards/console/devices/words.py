@@ -71,11 +71,11 @@ COMMAND = {
 }
 # Why a command was never sent (devices/downlink.py); other details are the device's own words.
 COMMAND_DETAIL = {
-    "not_said.unknown_command": N_("它的协议里没有这条指令，没有发出"),
-    "not_said.text_encoding": N_("文字里有它认不出的字，没有发出"),
-    "not_said.too_long": N_("文字太长，没有发出"),
-    "not_said.interval": N_("它不支持这个间隔，没有发出"),
-    "not_said.bad_value": N_("它的协议写不出这条指令，没有发出"),
+    "not_said.unknown_command": N_("它的协议里没有这条指令"),
+    "not_said.text_encoding": N_("文字里有它认不出的字"),
+    "not_said.too_long": N_("文字太长"),
+    "not_said.interval": N_("它不支持这个间隔"),
+    "not_said.bad_value": N_("它的协议写不出这条指令"),
 }
 COMMAND_STATE = {
     "queued": N_("等待发送"),
@@ -83,6 +83,8 @@ COMMAND_STATE = {
     "acknowledged": N_("已执行"),
     "refused": N_("设备拒绝"),
     "expired": N_("已过期"),
+    # Refused by us: the device never heard of it.
+    "unsent": N_("无法发送"),
 }
 COMMAND_TONE = {
     "queued": "quiet",
@@ -90,6 +92,7 @@ COMMAND_TONE = {
     "acknowledged": "good",
     "refused": "warn",
     "expired": "quiet",
+    "unsent": "warn",
 }
 PROBLEM = {
     "device_id.form": N_("编号由字母、数字、横线和下划线组成，以字母或数字开头，最长 64 个字符"),

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from playwright.async_api import Browser
 
-from devices.commands import service
+from devices.commands import service, store
 from devices.messages import CommandAck
 from kernel.auth.model import Role
 from tests.dashboards.devices.site import Site, Visitor, browse, serving
@@ -37,6 +37,24 @@ async def test_an_operator_rings_a_watch_and_reads_its_answer(
     assert "王芳" in operator.text
     assert "<b>loudspeaker" not in operator.page
     assert "向设备发了指令" in operator.text
+
+
+async def test_what_could_not_be_said_to_a_device_was_not_refused_by_it(
+    site: Site, technician: Visitor
+) -> None:
+    now = site.clock.now
+    async with site.db.transaction() as tx:
+        device = await add_device(tx, technician.actor, now, "W-1", profile="jt808-speaker")
+        asked = await service.request(
+            tx, device.no, "speak", {"text": "ᠮᠣᠩᠭᠣᠯ"}, technician.actor, now
+        )
+        command = await store.outgoing(tx, asked.id, now)
+        assert command is not None
+        await service.give_up(tx, command, "text_encoding", now)
+    await technician.open(PAGE)
+    assert "播报 无法发送 文字里有它认不出的字" in technician.text
+    assert "设备拒绝" not in technician.text
+    assert "not_said" not in technician.page
 
 
 async def test_the_card_asks_again_while_an_answer_is_awaited_and_then_no_more(
