@@ -31,19 +31,6 @@ def normal_locale(wish: str | None) -> str:
     return SOURCE_LOCALE
 
 
-def locale_of_header(accept_language: str | None) -> str:
-    """Return the first locale of ours in an Accept-Language header (RFC 9110, 12.5.4)."""
-    ranked: list[tuple[float, str]] = []
-    for part in (accept_language or "").split(","):
-        tag, _, weight = part.strip().partition(";q=")
-        if tag.split("-")[0].lower() in {"zh", "en"}:
-            try:
-                ranked.append((-float(weight or "1"), tag))
-            except ValueError:
-                continue
-    return normal_locale(min(ranked, key=lambda item: item[0])[1] if ranked else None)
-
-
 @dataclass(frozen=True, slots=True)
 class Translator:
     """The gettext functions of one locale; a message without a translation stays as it is."""

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from starlette.requests import Request
 
-from dashboards.ui.i18n import SOURCE_LOCALE, locale_of_header, normal_locale
+from dashboards.ui.i18n import SOURCE_LOCALE, normal_locale
+from kernel import languages
 from kernel.auth.model import Actor
 
 THEMES = ("auto", "light", "dark")
@@ -38,9 +39,8 @@ def view_of(
     if actor is not None:
         locale, theme, size = normal_locale(actor.locale), actor.theme, actor.text_size
     else:
-        chosen = cookies.get("locale")
         header = request.headers.get("accept-language")
-        locale = normal_locale(chosen) if chosen else locale_of_header(header)
+        locale = normal_locale(languages.of_browser(cookies, header))
         theme, size = cookies.get("theme", "auto"), cookies.get("size", "normal")
     headers = request.headers
     partial = headers.get("HX-Request") == "true" and headers.get("HX-Target") == "main"

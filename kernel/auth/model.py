@@ -42,7 +42,10 @@ class Permission(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a person with roles, and the division prefix that they work for ("" is all)."""
+    """Who acts: a person with roles, and the division prefix that they work for ("" is all).
+
+    `locale` is `auto` only outside of a request: in one it is the browser's language by then.
+    """
 
     user_id: uuid.UUID | None
     username: str

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 from prometheus_client import Counter
 
-from kernel import audit
+from kernel import audit, languages
 from kernel.auth import attempts, passwords, problems, store
 from kernel.auth.model import Actor, Session, User
 from kernel.db import Database, Tx
@@ -236,9 +236,12 @@ def _check_change(actor: Actor, current: str, new: str, repeated: str) -> None:
 
 
 async def set_preferences(tx: Tx, actor: Actor, *, locale: str, theme: str, text_size: str) -> None:
-    """Store one's own language, theme and text size. Raises Invalid for an unknown choice."""
+    """Store one's own language, theme and text size. Raises Invalid for an unknown choice.
+
+    The language `auto` is that of the browser, until another one is chosen.
+    """
     choices = {
-        "locale": (locale, ("zh", "en")),
+        "locale": (locale, (languages.AS_THE_BROWSER, *languages.LANGUAGES)),
         "theme": (theme, ("auto", "light", "dark")),
         "text_size": (text_size, ("normal", "medium", "large")),
     }

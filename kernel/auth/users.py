@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from kernel import audit
+from kernel import audit, languages
 from kernel.auth import attempts, passwords, problems, store
 from kernel.auth.model import Actor, Role, User
 from kernel.db import Tx
@@ -65,9 +65,11 @@ async def create_user(
     must_change_password: bool,
     actor: Actor,
     now: datetime,
-    locale: str = "zh",
+    locale: str = languages.AS_THE_BROWSER,
 ) -> User:
     """Create an account; `passwords.temporary_password()` makes a password to hand over once.
+
+    Its language is that of the browser until the person chooses one.
 
     Raises Invalid (fields username, display_name, roles, division, password).
     """
@@ -95,7 +97,7 @@ def _blank(username: str, form: AccountForm, now: datetime) -> User:
         display_name=form.display_name,
         roles=_roles(form.roles),
         division=form.division,
-        locale="zh",
+        locale=languages.AS_THE_BROWSER,
         theme="auto",
         text_size="normal",
         on_duty=False,

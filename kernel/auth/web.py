@@ -14,7 +14,7 @@ signed double-submit cookie and by the Origin header (kernel/auth/prelogin.py).
 import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from http import HTTPStatus
@@ -26,6 +26,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import iter_route_contexts
 
+from kernel import languages
 from kernel.auth import service
 from kernel.auth.model import Actor, Permission, Session
 from kernel.errors import DomainError, Forbidden, Unauthenticated
@@ -66,12 +67,22 @@ async def signed_in(
     session = await service.find(ctx.db, token, now) if token else None
     if session is None:
         raise Unauthenticated("Please log in.")
+    session = _spoken(request, session)
     request.state.session = session
     request.state.actor = session.actor
     request.state.csrf_token = session.csrf_token
     if request.method not in SAFE_METHODS:
         await check_csrf(request, session.csrf_token)
     return session
+
+
+def _spoken(request: Request, session: Session) -> Session:
+    """The session in the language that counts: the person's own, else that of this browser."""
+    actor = session.actor
+    if actor.locale != languages.AS_THE_BROWSER:
+        return session
+    language = languages.of_browser(request.cookies, request.headers.get("accept-language"))
+    return replace(session, actor=replace(actor, locale=language))
 
 
 async def current_actor(session: Annotated[Session, Depends(signed_in)]) -> Actor:

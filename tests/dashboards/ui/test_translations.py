@@ -5,14 +5,12 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-import pytest
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
 from dashboards.ui.i18n import (
     CATALOG_FOLDER,
     Key,
-    locale_of_header,
     normal_locale,
     read_catalogs,
     translator,
@@ -96,21 +94,6 @@ def test_templates_have_no_chinese_outside_of_translations() -> None:
         if words:
             found.append(f"{path.relative_to(DASHBOARDS)}: {sorted(words)}")
     assert found == []
-
-
-@pytest.mark.parametrize(
-    ("header", "locale"),
-    [
-        ("en-GB,en;q=0.9,zh;q=0.8", "en"),
-        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
-        ("fr, en;q=0.4, zh-TW;q=0.6", "zh-CN"),
-        ("fr-FR", "zh-CN"),
-        ("en;q=x", "zh-CN"),
-        (None, "zh-CN"),
-    ],
-)
-def test_the_browser_s_first_language_of_ours_wins(header: str | None, locale: str) -> None:
-    assert locale_of_header(header) == locale
 
 
 def test_unknown_locales_are_chinese() -> None:

@@ -237,6 +237,33 @@ class TestAccount:
         await elsewhere.open("/account")
         assert 'data-bs-theme="dark"' in elsewhere.page
 
+    async def test_the_language_is_the_browser_s_until_one_is_chosen(
+        self, browser: Browser, open_browser: Open, make_user: MakeUser
+    ) -> None:
+        await make_user("smith")
+        foreign = open_browser(**{"Accept-Language": "en-GB"})
+        for visitor, language in ((browser, "zh-CN"), (foreign, "en")):
+            await visitor.log_in("smith")
+            await visitor.open("/account")
+            assert f'lang="{language}"' in visitor.page
+        # Another choice is none of the language: it goes on with the browser.
+        await foreign.submit("/preferences", theme="dark")
+        await browser.open("/account")
+        assert 'lang="zh-CN"' in browser.page
+        assert 'data-bs-theme="dark"' in browser.page
+        await browser.submit("/preferences", locale="zh")
+        await foreign.open("/account")
+        assert 'lang="zh-CN"' in foreign.page
+
+    async def test_what_was_chosen_at_the_login_page_holds_after_it(
+        self, browser: Browser, make_user: MakeUser
+    ) -> None:
+        await make_user("smith")
+        await browser.post("/preferences", data={"locale": "en", "next": "/login"})
+        await browser.log_in("smith")
+        await browser.open("/account")
+        assert 'lang="en"' in browser.page
+
     async def test_looks_need_the_sessions_token_and_go_back_to_our_pages_only(
         self, browser: Browser, make_user: MakeUser
     ) -> None:
