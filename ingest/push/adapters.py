@@ -6,6 +6,10 @@ in a header, so an adapter puts the topic together. It refuses what would not be
 Sources: ChirpStack's documentation, "HTTP integration" (`?event=up`, body as over MQTT); The Things
 Stack's, "Webhooks" (one of uplink_message, join_accept, … in the body); OwnTracks booklet, "HTTP"
 (`X-Limit-U`, `X-Limit-D`, or `u` and `d` in the query, or `topic` in the body); TS 50134-9 (SCAIP).
+Bluetooth gateways have no standard: the names of the gateway are those that are met with.
+
+What is not here is not pushed by anybody: watches and locators open a TCP connection, and
+zigbee2mqtt, Theengs, Tasmota and Home Assistant speak to a broker (`not_pushed`).
 """
 
 import re
@@ -13,6 +17,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from devices.codecs import CODECS
 from devices.codecs.fields import load_object
 from devices.messages import CodecError, Frame
 from ingest.push.model import Push
@@ -20,6 +25,7 @@ from ingest.push.model import Push
 Adapter = Callable[[Push], Frame]
 _LEVEL = re.compile(r"[^/+#\x00-\x1f\x7f]{1,64}")
 _MAX_BODY = 256 * 1024
+_GATEWAY = ("gateway", "gateway_id", "gatewayId", "gw", "gw_id", "gw_mac", "gwMac", "gatewayMac")
 
 
 def _level(value: Any, name: str) -> str:
@@ -84,6 +90,31 @@ def silverline_v1(push: Push) -> Frame:
     return Frame(push.body, f"silverline/v1/{device}/{kind}")
 
 
+def gatt(push: Push) -> Frame:
+    """Values that a Bluetooth gateway has read.
+
+    The gateway stands in the query or in the body, under one of several names; device and
+    characteristic in the query, or in the body as far as the codec finds them there.
+    """
+    gateway: Any = push.query.get("gateway")
+    if not gateway:
+        fields = _fields(push.body)
+        gateway = next((fields[name] for name in _GATEWAY if fields.get(name)), None)
+    levels = ["gatt", _level(gateway, "gateway (in the query or in the body)")]
+    if mac := push.query.get("mac"):
+        levels.append(_level(mac, "mac (in the query)"))
+        if characteristic := push.query.get("characteristic"):
+            levels.append(_level(characteristic, "characteristic (in the query)"))
+    elif push.query.get("status"):
+        levels.append("status")
+    return Frame(push.body, "/".join(levels))
+
+
+def _fields(body: bytes) -> Mapping[str, Any]:
+    """The fields of a body that is an object; a list or plain bytes have none."""
+    return load_object(body, limit=_MAX_BODY) if body.lstrip()[:1] == b"{" else {}
+
+
 def scaip(push: Push) -> Frame:
     """One request `mrq`."""
     return Frame(push.body)
@@ -95,7 +126,18 @@ ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
         "tts": tts,
         "owntracks": owntracks,
         "silverline_v1": silverline_v1,
+        "gatt": gatt,
         "scaip": scaip,
     }
 )
 """The codecs that can be pushed, by name."""
+
+
+def not_pushed(name: str) -> str:
+    """Return why a codec cannot be pushed, and which can, as one sentence."""
+    known = ", ".join(sorted(ADAPTERS))
+    codec = CODECS.get(name)
+    if codec is None:
+        return f"There is no codec {name[:40]!r}; pushed over HTTP are {known}."
+    way = "a TCP connection of its own" if codec.split is not None else "MQTT"
+    return f"{name} is not pushed over HTTP, it comes by {way}; pushed are {known}."

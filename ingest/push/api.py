@@ -7,7 +7,7 @@ of `Basic` (which is all that OwnTracks can send); in the address it is not look
     202  readable, but kept aside: for example a device that is not in the registry (yet)
     400  the body cannot be read from the line
     401  no valid token        403  the token is for another codec
-    404  no such codec         413  too large (kept aside)
+    404  not pushed over HTTP  413  too large (kept aside)
     422  cannot be decoded (kept aside)
     429  too many requests, with Retry-After
     500  a fault of ours (kept aside)
@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse, Response
 from devices.messages import CodecError
 from ingest.limits import Buckets, Recent
 from ingest.push import sources
-from ingest.push.adapters import ADAPTERS
+from ingest.push.adapters import ADAPTERS, not_pushed
 from ingest.push.desk import PushDesk
 from ingest.push.model import Outcome, Push, Source
 from kernel.auth.attempts import address_key
@@ -101,7 +101,7 @@ async def push(
     try:
         source = await gate.enter(ctx, _token(request), client_ip(request, ctx), now)
         if codec not in ADAPTERS:
-            raise NotFound(f"There is no codec {codec[:40]!r} that is pushed over HTTP.")
+            raise NotFound(not_pushed(codec), pushed=sorted(ADAPTERS))
         if source.codec != codec:
             raise Forbidden(f"This token is for {source.codec}.", codec=source.codec)
         body, error = await _body(request, gate.desk.settings.largest_body)

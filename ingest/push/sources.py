@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 
 from ingest.push import store
-from ingest.push.adapters import ADAPTERS
+from ingest.push.adapters import ADAPTERS, not_pushed
 from ingest.push.model import NewSource, Source
 from kernel import audit
 from kernel.auth.model import Actor
@@ -39,8 +39,7 @@ async def add(
     if not _NAME.fullmatch(name):
         wrong["name"] = "1 to 64 letters, digits, dots, dashes and underscores"
     if codec not in ADAPTERS and codec != FHIR:
-        known = ", ".join(sorted((*ADAPTERS, FHIR)))
-        wrong["codec"] = f"is pushed by nobody; there are {known}"
+        wrong["codec"] = f"{not_pushed(codec)} A system that reads has the codec {FHIR}."
     if division and not is_prefix(division):
         wrong["division"] = "is no division code or the beginning of one"
     if wrong:

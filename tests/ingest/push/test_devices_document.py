@@ -14,7 +14,7 @@ from devices.profiles import PROFILES
 from ingest.push.adapters import ADAPTERS
 from ingest.push.model import Push
 
-QUERY = {"event": "up", "device": "G-0001", "kind": "vitals"}
+QUERY = {"event": "up", "device": "G-0001", "kind": "vitals", "gateway": "GW-0001"}
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_table_of_ports_is_one_that_is_accepted(text: str) -> None:
     assert set(table) == {name for name, codec in CODECS.items() if codec.split is not None}
 
 
-@pytest.mark.parametrize("codec", ["chirpstack", "tts", "silverline_v1"])
+@pytest.mark.parametrize("codec", ["chirpstack", "tts", "silverline_v1", "gatt"])
 def test_the_examples_of_pushes_are_understood(text: str, codec: str) -> None:
     [example] = fences(text, f"json {codec}")
     body = example.strip().encode()

@@ -84,13 +84,17 @@ async def test_the_same_push_again_is_known(home: Home, platforms: Platforms) ->
     assert await home.count("incident") == 1
 
 
-@pytest.mark.parametrize("codec", ["chirpstack", "tts", "owntracks", "scaip"])
+@pytest.mark.parametrize("codec", ["chirpstack", "tts", "owntracks", "scaip", "gatt"])
 async def test_real_frames_say_the_same_over_http(
     codec: str, home: Home, platforms: Platforms
 ) -> None:
     platform = await platforms.add(codec)
-    profile = {"owntracks": "owntracks-phone", "scaip": "scaip-controller"}.get(codec, "ls-vs373")
+    profiles = {
+        "owntracks": "owntracks-phone", "scaip": "scaip-controller", "gatt": "gatt-blood-pressure",
+    }  # fmt: skip
+    profile = profiles.get(codec, "ls-vs373")
     known: set[str] = set()
+    rejects: list[str] = []
     count = 0
     for sample in samples():
         if sample.codec != codec or "error" in sample.entry:
@@ -100,20 +104,32 @@ async def test_real_frames_say_the_same_over_http(
             if message.device not in known:
                 known.add(message.device)
                 await home.device(f"D-{len(known):04}", profile, alias=(codec, message.device))
-        levels = sample.frame.topic.split("/")
-        payload = sample.entry["text"]
-        if codec == "chirpstack" and "deviceInfo" not in payload:
+        payload = sample.frame.payload
+        if codec == "chirpstack" and b"deviceInfo" not in payload:
             continue
-        answer = await platform.push(
-            payload,
-            event=levels[-1] if codec == "chirpstack" else "",
-            query={"u": levels[1], "d": levels[2]} if codec == "owntracks" else None,
-        )
+        if codec == "gatt" and not sample.frame.topic.startswith("gatt/"):
+            continue
+        answer = await platform.push(payload, query=query_of(codec, sample.frame.topic))
         assert answer.status_code == 200, (sample, answer.text)
         count += len(decoded.messages)
+        rejects += [each.reason for each in decoded.rejects]
     assert count >= 4
     assert await home.count("ingest_message") == count
-    assert await home.letters() == []
+    assert sorted(letter[0] for letter in await home.letters()) == sorted(rejects)
+
+
+def query_of(codec: str, topic: str) -> dict[str, str]:
+    """What stands in the address where MQTT has a topic."""
+    levels = topic.split("/")
+    if codec == "chirpstack":
+        return {"event": levels[-1]}
+    if codec == "owntracks":
+        return {"u": levels[1], "d": levels[2]}
+    if codec == "gatt" and levels[-1] == "status":
+        return {"gateway": levels[1], "status": "1"}
+    if codec == "gatt":
+        return dict(zip(("gateway", "mac", "characteristic"), levels[1:], strict=False))
+    return {}
 
 
 async def test_what_cannot_be_decoded_is_refused_and_kept(
@@ -205,7 +221,8 @@ async def test_a_token_is_for_one_codec_and_ends_when_it_is_revoked(
     platform = await platforms.add("chirpstack")
     other = await platform.push("{}", codec="tts")
     assert (other.status_code, other.json()["message"]) == (403, "This token is for chirpstack.")
-    assert (await platform.push("{}", codec="gt06")).status_code == 404
+    watch = await platform.push("{}", codec="gt06")
+    assert (watch.status_code, "TCP" in watch.json()["message"]) == (404, True)
     async with home.db.transaction() as tx:
         await sources.revoke(tx, "platform", actor=SYSTEM, now=utcnow())
     assert (await platform.push(uplink(), event="up")).status_code == 401

@@ -40,6 +40,6 @@ def test_what_cannot_be_is_said_in_a_sentence(environment: dict[str, str]) -> No
         "source", "add", "a b", "--codec", "gt06", "--division", "15010", **environment
     )
     assert refused.returncode == 2
-    for said in ("name: 1 to 64", "codec: is pushed by nobody", "division: is no division code"):
-        assert said in refused.stderr
+    for said in ("name: 1 to 64", "codec: gt06 is not pushed", "division: is no division code"):
+        assert said in " ".join(refused.stderr.split())
     assert "Traceback" not in refused.stderr
