@@ -13,6 +13,7 @@ from kernel.jobs import Job
 
 log = structlog.get_logger(__name__)
 _REFRESHED_WITHIN = timedelta(days=2)
+_SOON = timedelta(days=1)
 
 
 def telemetry_jobs(
@@ -38,11 +39,17 @@ def telemetry_jobs(
 
 
 async def keep_partitions(db: Database, now: datetime, settings: TelemetrySettings) -> None:
-    """Make partitions ahead of time and for late days; try again next time if that has to wait."""
+    """Make partitions ahead of time and for late days; try again next time if that has to wait.
+
+    That is ordinary while a long reader is at work: they are made a week ahead. It is worth a
+    warning when it has gone on for so long that tomorrow has none.
+    """
     try:
         await modes.keep_partitions(db, now, settings)
     except psycopg.errors.LockNotAvailable:
-        log.warning("telemetry.partitions_postponed")
+        async with db.connection() as conn:
+            ahead = await schema_store.has_room_at(conn, now + _SOON)
+        (log.info if ahead else log.warning)("telemetry.partitions_postponed")
 
 
 async def delete_old(db: Database, now: datetime, settings: TelemetrySettings) -> None:

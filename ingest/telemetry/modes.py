@@ -109,6 +109,18 @@ async def keep_partitions(db: Database, now: datetime, settings: TelemetrySettin
     await _adopt_late_days(db, shape, now, settings)
 
 
+async def make_room(db: Database, first: datetime, last: datetime) -> None:
+    """Make the days from `first` to before `last`, for readings of the past that come at once.
+
+    Without it they would lie in the default partition until `keep_partitions` moves them.
+    """
+    async with db.transaction() as tx:
+        await schema_store.exclude_writers(tx)
+        plain = await schema_store.shape(tx) is StorageMode.PLAIN
+        if plain and not await move_store.under_way(tx):
+            await schema_store.make_reading_partitions(tx, first, last)
+
+
 async def _make_partitions(
     tx: Tx, shape: StorageMode, now: datetime, settings: TelemetrySettings
 ) -> None:

@@ -110,6 +110,20 @@ async def make_reading_partitions(tx: Tx, first: datetime, last: datetime) -> in
     return made
 
 
+async def has_room_at(tx: Tx, moment: datetime) -> bool:
+    """Return whether readings of a moment have a partition of their own, or need none of ours."""
+    answer: bool = await fetch_value(
+        tx,
+        """
+        SELECT relkind <> 'p' OR to_regclass('reading_p' || to_char(%s AT TIME ZONE 'UTC',
+                                                                    'YYYYMMDD')) IS NOT NULL
+        FROM pg_class WHERE oid = 'reading'::regclass
+        """,
+        (moment,),
+    )
+    return answer
+
+
 async def days_in_default(tx: Tx, first: datetime, last: datetime) -> list[datetime]:
     """Return the days (UTC) from `first` to before `last` that lie in the default partition."""
     rows = await fetch_tuples(

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
-from ingest.telemetry import jobs, rollup
-from ingest.telemetry.model import Quality, ReadingRow, TelemetrySettings
+from ingest.telemetry import jobs, modes, rollup, schema_store
+from ingest.telemetry.model import Quality, ReadingRow, StorageMode, TelemetrySettings
 from ingest.telemetry.rollup_store import Mark
 from ingest.telemetry.store import copy_readings, latest_for_devices, upsert_latest
 from kernel.db import Database, Tx, fetch_tuples, fetch_value
@@ -23,6 +24,36 @@ async def put(db: Database, *rows: ReadingRow) -> None:
     async with db.transaction() as tx:
         await copy_readings(tx, rows)
         await upsert_latest(tx, rows)
+
+
+@pytest.mark.parametrize("storage_mode", ["plain"], indirect=True)
+@pytest.mark.parametrize(("ahead", "level"), [(0 * DAY, "info"), (15 * DAY, "warning")])
+async def test_that_a_reader_is_in_the_way_is_worth_a_warning_only_when_tomorrow_has_no_room(
+    storage: Storage,
+    now: datetime,
+    ahead: timedelta,
+    level: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schema_store, "_LOCK_TIMEOUT", "100ms")
+    await put(storage.db, ReadingRow(now - 40 * DAY, 1, 1, 36.6))
+    async with storage.db.transaction() as reading:
+        await reading.execute("LOCK TABLE reading IN ACCESS SHARE MODE")
+        with capture_logs() as said:
+            await jobs.keep_partitions(storage.db, now + ahead, SETTINGS)
+    assert [(one["event"], one["log_level"]) for one in said] == [
+        ("telemetry.partitions_postponed", level)
+    ]
+
+
+async def test_readings_of_the_past_that_come_at_once_find_room(
+    storage: Storage, now: datetime
+) -> None:
+    await modes.make_room(storage.db, now - 6 * DAY, now)
+    await put(storage.db, *(ReadingRow(now - n * DAY, 1, 1, float(n)) for n in range(6)))
+    if storage.mode is StorageMode.PLAIN:
+        assert await count(storage.db, "SELECT count(*) FROM reading_default") == 0
+    assert await count(storage.db, "SELECT count(*) FROM reading") == 6
 
 
 async def count(db: Database, query: str) -> int:
