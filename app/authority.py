@@ -8,11 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
-from app.embedded.postgres import EmbeddedPostgres
-from app.secrets import load_or_make
-from app.settings import DatabaseSection, Settings
+from app.settings import Settings
 from devices.certificates import authority as authorities
 from devices.certificates import service, store
 from devices.certificates.authority import Authority, PublicKey
@@ -24,19 +20,6 @@ from kernel.db import Database, Tx
 from kernel.errors import Conflict, Invalid
 
 SERVER_FILE, SERVER_KEY = "server.pem", "server.key"
-
-
-def of_embedded(settings: Settings, data_dir: Path) -> Settings:
-    """Return the settings of the installation that `silverline up` runs on a folder."""
-    keys = load_or_make(data_dir / "secrets.json")
-    database = EmbeddedPostgres(data_dir / "postgres")
-    return settings.model_copy(
-        update={
-            "data_dir": data_dir.resolve(),
-            "master_key": SecretStr(keys.master_key),
-            "database": DatabaseSection(url=SecretStr(database.url())),
-        }
-    )
 
 
 def folder(settings: Settings) -> Path:

@@ -42,8 +42,6 @@ storage_app = typer.Typer(help="How readings are stored.", no_args_is_help=True)
 app.add_typer(storage_app, name="storage")
 out = Console()
 err = Console(stderr=True)
-# Where `up` and `demo` keep their data.
-EMBEDDED = (Path("var/silverline"), Path("var"))
 
 
 def settings_with_logs() -> "Settings":
@@ -56,21 +54,15 @@ def settings_with_logs() -> "Settings":
 
 
 def installed_settings() -> "Settings":
-    """Read the settings; where they name no database, those of what `up` or `demo` keeps here.
-
-    That is `SILVERLINE_DATA_DIR` or the folders that the two take by themselves.
-    """
+    """Read the settings; where they name no database, those of what `up` or `demo` keeps here."""
     settings = settings_with_logs()
-    if settings.database.url.get_secret_value():
+    module = importlib.import_module("app.installation")
+    found = module.find(settings)
+    if found is None:
         return settings
-    given = "data_dir" in settings.model_fields_set
-    for folder in [settings.data_dir] if given else EMBEDDED:
-        if (folder / "secrets.json").is_file():
-            err.print(f"silverline: the installation in {folder}", highlight=False)
-            module = importlib.import_module("app.authority")
-            embedded: Settings = module.of_embedded(settings, folder)
-            return embedded
-    return settings
+    err.print(f"silverline: the installation in {found.data_dir}", highlight=False)
+    embedded: Settings = module.of_embedded(settings, found.data_dir)
+    return embedded
 
 
 def _run_process(name: str) -> None:

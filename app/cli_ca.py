@@ -36,7 +36,7 @@ def _settings() -> "Settings":
     settings: Settings = importlib.import_module("app.cli").settings_with_logs()
     if not _chosen:
         return settings
-    module = importlib.import_module("app.authority")
+    module = importlib.import_module("app.installation")
     embedded: Settings = module.of_embedded(settings, _chosen[0])
     return embedded
 

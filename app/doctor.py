@@ -5,17 +5,22 @@ import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
+import httpx
 import psycopg
 
+from app import installation
 from app.embedded.children import EmbeddedError
 from app.embedded.postgres import programs
 from app.settings import Settings, load_settings
+from care.elders import store as elder_store
 from dashboards.ui.assets import Assets, AssetsMissing
 from ingest.telemetry.status import storage_status
 from kernel import audit
 from kernel.clock import utcnow
+from kernel.crypto import FieldCipher
 from kernel.db import Database, fetch_value
 from kernel.errors import DomainError
 from kernel.migrate import pending
@@ -37,43 +42,54 @@ class Finding:
 
 
 async def examine() -> list[Finding]:
-    """Look at everything that can be looked at; a check that fails does not end the others."""
-    findings = [_embedded(), _assets(), _disk()]
+    """Look at everything that can be looked at; a check that fails does not end the others.
+
+    Beside an installation of `up` or `demo` in this folder, that one is judged.
+    """
+    findings = [_embedded(), _assets()]
     try:
         settings = load_settings()
-        settings.cipher()
+        found = installation.find(settings)
+        if found is not None:
+            settings = installation.of_embedded(settings, found.data_dir)
+        cipher = settings.cipher()
         url = settings.database_url
     except DomainError as error:
-        findings.append(
-            Finding(
-                "warning",
-                "settings",
-                error.message,
-                "`silverline up` and `silverline demo` need none of this; for production see"
-                " the configuration table of the README",
-            )
+        remedy = (
+            "`silverline up` and `silverline demo` need none of this; for production see"
+            " the configuration table of the README"
         )
-        return findings
-    findings.append(Finding("ok", "settings", "complete"))
+        return [*findings, _disk(Path()), Finding("warning", "settings", error.message, remedy)]
+    findings.append(_disk(settings.data_dir if found else Path()))
+    if found is None:
+        findings.append(Finding("ok", "settings", "complete"))
+    elif not found.running:
+        text = f"the installation in {found.data_dir} does not run"
+        remedy = "start it (`silverline up`, or `silverline demo`) and ask again for the rest"
+        return [*findings, Finding("warning", "installation", text, remedy)]
+    else:
+        findings.append(Finding("ok", "installation", f"the one in {found.data_dir}, which runs"))
+        findings.append(await _pages(found))
     findings.append(await _broker(settings))
+    return [*findings, *await _in_the_database(url, cipher)]
+
+
+async def _in_the_database(url: str, cipher: FieldCipher) -> list[Finding]:
     try:
         db = await Database.open(url, max_size=2)
     except (psycopg.Error, OSError) as error:
-        findings.append(
-            Finding(
-                "problem",
-                "database",
-                f"no answer ({type(error).__name__})",
-                "check SILVERLINE_DATABASE__URL and that the server runs",
-            )
-        )
-        return findings
+        remedy = "check SILVERLINE_DATABASE__URL and that the server runs"
+        text = f"no answer ({type(error).__name__})"
+        return [Finding("problem", "database", text, remedy)]
+
+    async def _key(db: Database) -> Finding:
+        return await _master_key(db, cipher)
+
     try:
-        for look in (_schema, _storage, _clock, _outbox, _audit, _accounts):
-            findings.append(await _safely(look, db))
+        looks = (_schema, _key, _storage, _clock, _outbox, _audit, _accounts)
+        return [await _safely(look, db) for look in looks]
     finally:
         await db.close()
-    return findings
 
 
 async def _safely(look: Callable[[Database], Awaitable[Finding]], db: Database) -> Finding:
@@ -99,12 +115,28 @@ def _assets() -> Finding:
     return Finding("ok", "pages", "scripts and styles are built")
 
 
-def _disk() -> Finding:
-    free = shutil.disk_usage(".").free
-    text = f"{free / 1024**3:.1f} GiB free here"
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    text = f"{free / 1024**3:.1f} GiB free in {folder.resolve()}"
     if free < FREE_DISK_BYTES:
         return Finding("problem", "disk", text, "free some space: PostgreSQL stops on a full disk")
     return Finding("ok", "disk", text)
+
+
+async def _pages(found: installation.Installation) -> Finding:
+    addresses = installation.Addresses.read(found.data_dir)
+    if addresses is None:
+        return Finding("warning", "web", "is not up yet", "ask again when it has started")
+    url = f"http://127.0.0.1:{addresses.web_port}"
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            answer = await client.get(f"{url}/readyz")
+    except httpx.HTTPError as error:
+        text = f"{url} does not answer ({type(error).__name__})"
+        return Finding("problem", "web", text, "see the terminal of `silverline up`")
+    if answer.status_code != httpx.codes.OK:
+        return Finding("problem", "web", f"{url} is not ready: {answer.text.strip()}")
+    return Finding("ok", "web", f"{url} answers")
 
 
 async def _broker(settings: Settings) -> Finding:
@@ -134,6 +166,19 @@ async def _schema(db: Database) -> Finding:
             "run `silverline migrate`",
         )
     return Finding("ok", "schema", "up to date")
+
+
+async def _master_key(db: Database, cipher: FieldCipher) -> Finding:
+    async with db.connection() as conn:
+        box = await elder_store.any_sealed_phone(conn)
+    if box is None:
+        return Finding("ok", "master key", "is set; nothing was encrypted with it yet")
+    try:
+        cipher.decrypt(elder_store.PHONE, box)
+    except DomainError as error:
+        remedy = "put back the key that this database was filled with (SILVERLINE_MASTER_KEY)"
+        return Finding("problem", "master key", error.message, remedy)
+    return Finding("ok", "master key", "opens the personal data of this database")
 
 
 async def _storage(db: Database) -> Finding:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -23,7 +23,9 @@ import structlog
 
 from app.embedded.children import EmbeddedError, spawn
 from app.embedded.postgres import EmbeddedPostgres
+from app.installation import Addresses
 from app.secrets import EmbeddedSecrets, load_or_make
+from dashboards.ui.assets import Assets, AssetsMissing
 from kernel.db import Database
 from kernel.divisions import load_divisions
 from kernel.migrate import migrate
@@ -32,6 +34,9 @@ log = structlog.get_logger(__name__)
 Progress = Callable[[str], None]
 PROCESSES = ("broker", "ingest", "worker", "scheduler", "web")
 _UNUSUAL_PORTS = range(20_000, 32_000)
+# After so long without news we say for whom we are waiting.
+_PATIENCE_SECONDS = 5.0
+_BRIEF_SECONDS = 0.5
 # What of the caller's settings the children get as well: how the pages look and are reached, whom
 # to call, what to log. Database, broker and keys are the stack's own.
 _INHERITED = (
@@ -93,6 +98,7 @@ class Stack:
         self.database_url = ""
         self.children: dict[str, _Child] = {}
         self._lock: IO[str] | None = None
+        self._said_at = 0.0
         self.web_port = self.mqtt_port = self.watch_port = 0
 
     @property
@@ -105,12 +111,19 @@ class Stack:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._lock = _lock_folder(self.data_dir)
         self.secrets = load_or_make(self.data_dir / "secrets.json")
+        _check_assets()
+        self._progress("页面素材齐全 · scripts and styles of the pages are there")
+        if not self.postgres.exists:
+            self._progress(
+                f"首次启动，新建数据库 · first start: making the database in {self.data_dir}"
+            )
+            await asyncio.to_thread(self.postgres.initialise)
         self._progress("数据库启动中 · starting PostgreSQL")
         await asyncio.to_thread(self.postgres.start)
         self.database_url = await asyncio.to_thread(self.postgres.ensure_database)
-        applied = await migrate(self.database_url)
+        applied = await migrate(self.database_url, progress=self._say_migration)
         if applied:
-            self._progress(f"数据库结构已更新 · {len(applied)} migrations applied")
+            self._progress("行政区划载入中 · loading the administrative divisions")
             db = await Database.open(self.database_url)
             try:
                 async with db.transaction() as tx:
@@ -124,15 +137,44 @@ class Stack:
         self.mqtt_port = self._port("MQTT", settings.mqtt_port)
         self.watch_port = self._port("TCP", settings.watch_port)
         self.web_port = self._port("HTTP", settings.web_port)
-        self._progress("进程启动中 · starting broker, ingest, worker, scheduler, web")
-        for name in PROCESSES:
+        self._progress("消息服务器启动中 · starting the broker")
+        self._start("broker")
+        # Ingest would find nobody, wait, and complain.
+        await self._wait_port("broker", self.mqtt_port)
+        others = [name for name in PROCESSES if name != "broker"]
+        self._progress(f"进程启动中 · starting {', '.join(others)}")
+        for name in others:
             self._start(name)
-            if name == "broker":
-                # Ingest would find nobody, wait, and complain.
-                await self._wait_port("broker", self.mqtt_port)
-        await asyncio.gather(
-            *(self._wait_ready(child) for name, child in self.children.items() if name != "broker")
-        )
+        await self._wait_for_all(others)
+        Addresses(self.web_port, self.mqtt_port).write(self.data_dir)
+
+    async def _wait_for_all(self, names: Sequence[str]) -> None:
+        """Say of each process when it is ready, and for whom we wait when nothing happens."""
+        waiting = {
+            asyncio.create_task(self._wait_ready(self.children[name]), name=name) for name in names
+        }
+        try:
+            while waiting:
+                ready, waiting = await asyncio.wait(
+                    waiting, timeout=_PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                for one in ready:
+                    one.result()
+                    self._progress(f"{one.get_name()} 已就绪 · ready")
+                if waiting and not ready:
+                    late = ", ".join(sorted(one.get_name() for one in waiting))
+                    self._progress(f"仍在等待 · still waiting for {late}")
+        finally:
+            for one in waiting:
+                one.cancel()
+
+    def _say_migration(self, name: str, number: int, total: int) -> None:
+        """Say which one is at work, unless one was named a moment ago: most take milliseconds."""
+        at = time.monotonic()
+        if number in (1, total) or at - self._said_at > _BRIEF_SECONDS:
+            self._said_at = at
+            name = name.removesuffix(".sql")
+            self._progress(f"数据库结构更新 · migration {number} of {total}: {name}")
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Start again what ends, until `stop` is set."""
@@ -176,6 +218,7 @@ class Stack:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 await asyncio.to_thread(child.process.wait, 5)
+        Addresses.forget(self.data_dir)
         await asyncio.to_thread(self.postgres.stop)
         if self._lock is not None:
             self._lock.close()
@@ -276,6 +319,14 @@ class Stack:
             raise EmbeddedError(f"{name} ended with {code} while starting; its messages are above")
         if time.monotonic() > deadline:
             raise EmbeddedError(f"{name} is not ready: {said}")
+
+
+def _check_assets() -> None:
+    """Rather now than after everything else has started. Raises EmbeddedError."""
+    try:
+        Assets()
+    except AssetsMissing as error:
+        raise EmbeddedError(f"the pages' scripts and styles: {error}") from error
 
 
 def _prefixed(values: dict[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ was changed after it had been applied is an error: history is not edited.
 import asyncio
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 
@@ -19,6 +20,8 @@ from kernel.errors import DomainError
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 _LOCK_KEY = 0x51_1F_E4_11
 _ATTEMPTS = 10
+Progress = Callable[[str, int, int], None]
+"""Told of each file before it is applied: its name, and that it is the n-th of m."""
 
 
 class MigrationError(DomainError):
@@ -53,7 +56,9 @@ def load_migrations(package: str = "migrations") -> list[Migration]:
     return list(found.values())
 
 
-async def migrate(url: str, migrations: list[Migration] | None = None) -> list[str]:
+async def migrate(
+    url: str, migrations: list[Migration] | None = None, progress: Progress | None = None
+) -> list[str]:
     """Bring the database at `url` up to date and return the names of the files applied now.
 
     Safe to call from several processes at once. Raises MigrationError when an applied file was
@@ -67,7 +72,9 @@ async def migrate(url: str, migrations: list[Migration] | None = None) -> list[s
             done = await _applied(conn)
             _check_history(done, wanted)
             fresh = [m for m in wanted if m.name not in done]
-            for migration in fresh:
+            for number, migration in enumerate(fresh, 1):
+                if progress is not None:
+                    progress(migration.name, number, len(fresh))
                 await _apply(conn, migration)
             return [m.name for m in fresh]
         finally:

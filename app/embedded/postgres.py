@@ -70,13 +70,19 @@ class EmbeddedPostgres:
     @property
     def pid(self) -> int | None:
         """The postmaster's process id, None when it does not run."""
-        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+        # No file, or one that somebody else may read.
+        with contextlib.suppress(OSError, ValueError, IndexError):
             pid = int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
             # After a crash the file stays, and its number may be another program's by now.
             with contextlib.suppress(OSError):
                 if os.fsencode(self.data_dir) in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return pid
         return None
+
+    @property
+    def exists(self) -> bool:
+        """True when the cluster was made."""
+        return (self.data_dir / "PG_VERSION").exists()
 
     @property
     def running(self) -> bool:
@@ -96,9 +102,18 @@ class EmbeddedPostgres:
         with self._turn:
             self._start()
 
+    def initialise(self) -> bool:
+        """Make the cluster if there is none (it takes seconds); return whether it was made now."""
+        with self._turn:
+            self._prepare_folders()
+            if self.exists:
+                return False
+            self._initialise()
+            return True
+
     def _start(self) -> None:
         self._prepare_folders()
-        if not (self.data_dir / "PG_VERSION").exists():
+        if not self.exists:
             self._initialise()
         if self.pid is not None:
             # Left behind by a supervisor that was killed: a fresh one takes its place.

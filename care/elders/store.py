@@ -30,11 +30,15 @@ ID_NUMBER, PHONE, ADDRESS, MEDICAL, ACCESS = "id_number", "phone", "address", "m
 
 @dataclass(frozen=True, slots=True)
 class NewElder:
-    """A record to insert: the rules have passed on every part of it."""
+    """A record to insert: the rules have passed on every part of it.
+
+    `registered_at` is when it was taken down; None is when it is inserted.
+    """
 
     id: uuid.UUID
     draft: Draft
     contacts: tuple[Contact, ...] = ()
+    registered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,7 @@ async def insert(
     import_id: uuid.UUID | None = None,
 ) -> None:
     """Insert records with phones and contacts. Raises Invalid when an ID number is taken."""
-    shared = {"now": now, "by": by, "import_id": import_id}
+    shared = {"by": by, "import_id": import_id}
     async with tx.cursor() as cursor, _id_number_once():
         await cursor.executemany(
             "INSERT INTO elder (id, name, pinyin, pinyin_initials, sex, birth_date, id_number_enc,"
@@ -151,7 +155,12 @@ async def insert(
             " %(id_number_enc)s, %(id_number_index)s, %(division_code)s, %(address_enc)s, %(lat)s,"
             " %(lon)s, %(living_situation)s, %(risk_notes)s, %(medical_enc)s, %(access_enc)s,"
             " %(languages)s, %(now)s, %(now)s, %(by)s, %(import_id)s)",
-            [shared | {"id": one.id} | _columns(cipher, one.draft) for one in elders],
+            [
+                shared
+                | {"id": one.id, "now": one.registered_at or now}
+                | _columns(cipher, one.draft)
+                for one in elders
+            ],
         )
     await _insert_phones(tx, cipher, [(one.id, one.draft.phones) for one in elders])
     await _insert_contacts(tx, cipher, [(one.id, one.contacts) for one in elders])
@@ -329,6 +338,12 @@ async def contacts_of(tx: Tx, cipher: FieldCipher, elder_id: uuid.UUID) -> tuple
         Contact(name, Relation(relation), cipher.decrypt(PHONE, box), has_key, notes, key)
         for key, name, relation, box, has_key, notes in rows
     )
+
+
+async def any_sealed_phone(tx: Tx) -> bytes | None:
+    """Return some elder's number as it is stored, to try a key on; None when there is none."""
+    box: bytes | None = await fetch_value(tx, "SELECT phone_enc FROM elder_phone LIMIT 1")
+    return box
 
 
 async def owners_of_id_numbers(

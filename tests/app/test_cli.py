@@ -2,6 +2,7 @@
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from psycopg import sql
 
 from app.embedded.postgres import EmbeddedPostgres
 from app.secrets import load_or_make
+from kernel.crypto import FieldCipher
 from tests.command_line import installation, silverline
 
 
@@ -102,12 +104,38 @@ def test_what_is_set_up_from_the_command_line_goes_to_the_installation_of_up(
         assert str(tmp_path) in "".join(added.stderr.split())
         assert "斯琴" in silverline("responder", "list", **key).stdout
         assert "intact" in silverline("audit", "verify", **here).stdout
+        examined = " ".join(silverline("doctor", **here).stdout.split())
+        assert f"the one in {tmp_path}, which runs" in examined
+        assert "master key: is set" in examined
+        assert "SILVERLINE_MASTER_KEY" not in examined
     finally:
         server.stop()
     away = silverline("responder", "list", **here)
     assert away.returncode == 2
     assert "the database does not answer" in away.stderr
     assert "Traceback" not in away.stderr
+    examined = " ".join(silverline("doctor", **here).stdout.split())
+    assert "does not run" in examined
+    assert "`silverline up`" in examined
+
+
+def test_doctor_tells_a_key_that_does_not_open_what_is_stored(
+    db_url: str, cipher: FieldCipher
+) -> None:
+    with psycopg.connect(db_url) as conn:
+        conn.execute(
+            "INSERT INTO elder (id, name, sex, division_code, created_at, updated_at)"
+            " VALUES (%(id)s, '云桂兰', 'female', '150105002003', now(), now())",
+            {"id": (elder := uuid.uuid4())},
+        )
+        conn.execute(
+            "INSERT INTO elder_phone (id, elder_id, position, phone_enc, phone_index)"
+            " VALUES (%s, %s, 0, %s, %s)",
+            (uuid.uuid4(), elder, cipher.encrypt("phone", "13947100001"), b"index"),
+        )
+    result = silverline("doctor", **installation(db_url))
+    assert result.returncode == 1
+    assert "put back the key" in " ".join(result.stdout.split())
 
 
 def test_an_unknown_role_is_answered_with_the_known_ones(db_url: str) -> None:
@@ -130,8 +158,8 @@ def test_doctor_finds_what_is_missing_and_says_how_to_mend_it(
     assert "intact" in after.stdout
 
 
-def test_doctor_without_settings_says_that_up_needs_none() -> None:
-    result = silverline("doctor")
+def test_doctor_without_settings_says_that_up_needs_none(tmp_path: Path) -> None:
+    result = silverline("doctor", SILVERLINE_DATA_DIR=str(tmp_path))
     assert "`silverline up` and `silverline demo` need none of this" in " ".join(
         result.stdout.split()
     )
