@@ -56,11 +56,12 @@ class Demo:
         try:
             async with db.connection() as conn:
                 mode = await probe(conn)
+            self._progress("体征数据表准备中 · preparing the tables of readings")
             await ensure_storage(db, mode, utcnow())
-            self._progress(f"演示数据 · demonstration data for {self.devices} devices")
             self.accounts = await seed_demo(
-                db, cipher, self.stack.data_dir, self.devices, utcnow(), past=self.past
-            )
+                db, cipher, self.stack.data_dir, self.devices, utcnow(),
+                past=self.past, progress=self._progress,
+            )  # fmt: skip
         finally:
             await db.close()
         await self.stack.start_processes()
@@ -90,7 +91,8 @@ async def run_with_a_person(
     asking: asyncio.Task[None] | None = None
     try:
         await demo.start()
-        demo.simulator.start(scenario=scenario, devices=devices, seconds=None, control=True)
+        progress("模拟设备上线中 · simulated devices connect")
+        demo.simulator.start(scenario=scenario, devices=None, seconds=None, control=True)
         asking = asyncio.create_task(listen_for_wishes(demo))
         ready(demo)
         await demo.stack.watch(stop)

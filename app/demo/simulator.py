@@ -48,12 +48,15 @@ class Simulator:
         self,
         *,
         scenario: str,
-        devices: int,
+        devices: int | None,
         seconds: float | None,
         seed: int = 1,
         control: bool = False,
     ) -> None:
-        """Begin to publish; with `control`, `ask` works. Raises EmbeddedError without simulator."""
+        """Begin to publish: so many devices, None is all of them; with `control`, `ask` works.
+
+        Raises EmbeddedError without simulator.
+        """
         if not FIRMWARE_SIM.is_dir():
             raise EmbeddedError(
                 "firmware-sim is missing: the demonstration needs the whole checkout"
@@ -61,11 +64,13 @@ class Simulator:
         for stale in (self._report, self._alarms):
             stale.unlink(missing_ok=True)
         command = [
-            sys.executable, str(FIRMWARE_SIM), "--scenario", scenario, "--devices", str(devices),
+            sys.executable, str(FIRMWARE_SIM), "--scenario", scenario,
             "--broker", f"127.0.0.1:{self._mqtt_port}", "--tcp", f"127.0.0.1:{self._watch_port}",
             "--credentials", str(self._credentials), "--report", str(self._report),
             "--alarm-log", str(self._alarms), "--seed", str(seed),
         ]  # fmt: skip
+        if devices is not None:
+            command += ["--devices", str(devices)]
         if seconds is not None:
             command += ["--seconds", str(seconds)]
         if control:

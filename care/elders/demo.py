@@ -6,7 +6,7 @@ ID numbers have valid check digits; none of them belongs to a person on purpose.
 import random
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from math import cos, pi, radians, sin, sqrt
 
@@ -29,6 +29,8 @@ from kernel.resident_id import check_character
 
 _METRES_PER_DEGREE = 111_320.0
 _BATCH = 100
+# What is set up for the last who were registered; their devices come some days later.
+_LATEST = timedelta(days=45)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,14 @@ async def seed_elders(
         one.code: [village.code for village in await children(tx, one.code)] for one in TOWNSHIPS
     }
     maker = _Maker(random.Random(seed), now, villages)  # noqa: S311 - nothing secret comes of it
-    elders = [maker.elder(number) for number in range(count)]
+    drawn = [maker.elder(number) for number in range(count)]
+    given = {one.id: maker.consents(one) for one in drawn}
+    # Who gives the consents is registered in the same visit.
+    elders = [replace(one, registered_at=given[one.id][0].given_at) for one in drawn]
     for start in range(0, count, _BATCH):
         await store.insert(tx, cipher, elders[start : start + _BATCH], now, by=None)
-    await _surroundings(tx, maker, elders, now)
+    await consents.add(tx, [(key, one) for key, many in given.items() for one in many], by=None)
+    await _surroundings(tx, maker, elders, now - _LATEST)
     await audit.record(
         tx,
         actor=SYSTEM,
@@ -75,15 +81,13 @@ async def seed_elders(
 
 
 async def _surroundings(tx: Tx, maker: "_Maker", elders: Sequence[NewElder], now: datetime) -> None:
-    given = [(one.id, consent) for one in elders for consent in maker.consents(one)]
-    await consents.add(tx, given, by=None)
     limits = [(one.id, limit) for one in elders for limit in maker.thresholds(one)]
     await watching.put_thresholds(tx, limits, now)
     for one in elders:
         watch = maker.watch(one)
         if watch is not None:
             await watching.replace_watch(tx, one.id, watch, now)
-        for at, text in maker.notes():
+        for at, text in maker.notes(one.registered_at or now):
             await store.add_note(tx, one.id, text, at, None)
 
 
@@ -231,16 +235,21 @@ class _Maker:
 
     def consents(self, elder: NewElder) -> list[Consent]:
         """Return what was agreed to: most people agreed to most things."""
-        at = self._now - timedelta(days=self._rng.randrange(20, 700))
+        at = self._visit(self._now - _LATEST - timedelta(days=self._rng.randrange(20, 700)), elder)
         agreed = [ConsentPurpose.SERVICE, ConsentPurpose.MONITORING]
         others = (ConsentPurpose.HEALTH_DATA, ConsentPurpose.LOCATION,
                   ConsentPurpose.CALL_RECORDING)  # fmt: skip
         agreed += [one for one in others if self._chance(0.7)]
         given_by = elder.draft.name
         return [
-            Consent(self._id(), purpose.value, "2025-06", given_by, at, None, None)
+            Consent(self._id(), purpose.value, f"{at.year - 1}-06", given_by, at, None, None)
             for purpose in agreed
         ]
+
+    def _visit(self, day: datetime, elder: NewElder) -> datetime:
+        """Return a moment of a working day in China, between nine and half past four."""
+        nine = day.replace(hour=1, minute=0, second=0, microsecond=0)
+        return nine + timedelta(minutes=elder.id.int % 450)
 
     def thresholds(self, elder: NewElder) -> list[Threshold]:
         """Return own limits of the few who have some by their doctor's word."""
@@ -260,8 +269,9 @@ class _Maker:
             return Watch(inactivity_day_min=240, inactivity_night_min=600)
         return None
 
-    def notes(self) -> list[tuple[datetime, str]]:
-        """Return what colleagues wrote."""
+    def notes(self, since: datetime) -> list[tuple[datetime, str]]:
+        """Return what colleagues wrote since the elder was registered."""
         many = self._rng.choices((0, 1, 2), weights=(6, 3, 1))[0]
         days = sorted(self._rng.sample(range(1, 200), many), reverse=True)
-        return [(self._now - timedelta(days=day), self._rng.choice(words.NOTES)) for day in days]
+        written = [(self._now - timedelta(days=day), self._rng.choice(words.NOTES)) for day in days]
+        return [(at, text) for at, text in written if at > since]
