@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from devices.codecs import CODECS
 from ingest.deadletters.replay import replay
 from ingest.pipeline import Pipeline
 from ingest.push import sources
@@ -18,7 +17,6 @@ from ingest.push.desk import PushDesk, PushSettings
 from ingest.registry_cache import RegistryCache
 from kernel.auth.model import SYSTEM
 from kernel.clock import utcnow
-from tests.contract.codec_frames import samples
 from tests.dashboards.console.test_live_feed import listening
 from tests.hotline.serving import Site
 from tests.ingest.home import Home, Witness, body, until
@@ -82,54 +80,6 @@ async def test_the_same_push_again_is_known(home: Home, platforms: Platforms) ->
     assert await home.count("reading") == 1
     assert await home.alarms() == [("fall", "critical", "device")]
     assert await home.count("incident") == 1
-
-
-@pytest.mark.parametrize("codec", ["chirpstack", "tts", "owntracks", "scaip", "gatt"])
-async def test_real_frames_say_the_same_over_http(
-    codec: str, home: Home, platforms: Platforms
-) -> None:
-    platform = await platforms.add(codec)
-    profiles = {
-        "owntracks": "owntracks-phone", "scaip": "scaip-controller", "gatt": "gatt-blood-pressure",
-    }  # fmt: skip
-    profile = profiles.get(codec, "ls-vs373")
-    known: set[str] = set()
-    rejects: list[str] = []
-    count = 0
-    for sample in samples():
-        if sample.codec != codec or "error" in sample.entry:
-            continue
-        decoded = CODECS[codec].decode(sample.frame)
-        for message in decoded.messages:
-            if message.device not in known:
-                known.add(message.device)
-                await home.device(f"D-{len(known):04}", profile, alias=(codec, message.device))
-        payload = sample.frame.payload
-        if codec == "chirpstack" and b"deviceInfo" not in payload:
-            continue
-        if codec == "gatt" and not sample.frame.topic.startswith("gatt/"):
-            continue
-        answer = await platform.push(payload, query=query_of(codec, sample.frame.topic))
-        assert answer.status_code == 200, (sample, answer.text)
-        count += len(decoded.messages)
-        rejects += [each.reason for each in decoded.rejects]
-    assert count >= 4
-    assert await home.count("ingest_message") == count
-    assert sorted(letter[0] for letter in await home.letters()) == sorted(rejects)
-
-
-def query_of(codec: str, topic: str) -> dict[str, str]:
-    """What stands in the address where MQTT has a topic."""
-    levels = topic.split("/")
-    if codec == "chirpstack":
-        return {"event": levels[-1]}
-    if codec == "owntracks":
-        return {"u": levels[1], "d": levels[2]}
-    if codec == "gatt" and levels[-1] == "status":
-        return {"gateway": levels[1], "status": "1"}
-    if codec == "gatt":
-        return dict(zip(("gateway", "mac", "characteristic"), levels[1:], strict=False))
-    return {}
 
 
 async def test_what_cannot_be_decoded_is_refused_and_kept(
