@@ -173,7 +173,7 @@ async def test_what_a_killed_worker_had_half_done_is_done_once_by_the_next(
         stdout=subprocess.PIPE, cwd=project,
     )  # fmt: skip
     assert worker.stdout
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await worker.stdout.readline() == b"half done\n"
     assert await _run(world, 31) == 0  # held by the living worker: no second one touches it
     os.kill(worker.pid, signal.SIGKILL)

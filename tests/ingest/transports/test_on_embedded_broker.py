@@ -1,6 +1,7 @@
 """Ingest on the broker of `silverline up`, which speaks MQTT 3.1.1 and bounds nothing for us."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -90,8 +91,11 @@ async def test_a_wrong_password_is_said_and_not_tried_without_pause(
     runner = IngestRunner(wrong, db, witness.react, witness.clear)
     stop = asyncio.Event()
     task = asyncio.create_task(runner.run(stop))
+    begun = time.monotonic()
     await asyncio.sleep(1.0)
     assert "broker" in (await runner.ready() or "")
-    assert all(each.attempts <= 6 for each in runner.subscriptions)
+    # On a machine that stood still meanwhile there was time for more.
+    most = 6 + 2 * (time.monotonic() - begun - 1.0)
+    assert all(each.attempts <= most for each in runner.subscriptions)
     stop.set()
     await task
