@@ -50,6 +50,9 @@ async def react_to_alarm(tx: Tx, alarm: RaisedAlarm, now: datetime) -> None:
     # Somebody else may open or resolve between our look and our insert: look again.
     for _ in range(_RACES):
         incident = await store.lock_open(tx, alarm.kind, alarm.elder_id, alarm.device_no)
+        if incident is not None and alarm.test and not incident.test:
+            await _tested(tx, incident, alarm, now)
+            return
         if incident is not None:
             await _repeat(tx, incident, alarm, now)
             return
@@ -76,6 +79,14 @@ async def _opened(
     if not alarm.test:
         await arm_escalation(tx, incident_id, policy, now)
     await publish_change(tx, incident_id, "incident.opened")
+
+
+async def _tested(tx: Tx, incident: Incident, alarm: RaisedAlarm, now: datetime) -> None:
+    """A test while a real incident of the kind is open: on record there, and nothing rings."""
+    await store.insert_activation(tx, incident.id, alarm, now, over=True)
+    facts = _alarm_facts(alarm)
+    await store.add_event(tx, incident.id, "incident.tested", actor=SYSTEM, now=now, data=facts)
+    await publish_change(tx, incident.id)
 
 
 async def _repeat(tx: Tx, incident: Incident, alarm: RaisedAlarm, now: datetime) -> None:

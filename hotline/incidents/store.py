@@ -160,14 +160,14 @@ async def repeat_incident(
 
 
 async def insert_activation(
-    tx: Tx, incident_id: uuid.UUID, alarm: RaisedAlarm, now: datetime
+    tx: Tx, incident_id: uuid.UUID, alarm: RaisedAlarm, now: datetime, *, over: bool = False
 ) -> None:
-    """Record that the alarm fired."""
+    """Record that the alarm fired; `over`: it is no condition that lasts."""
     await execute(
         tx,
-        "INSERT INTO incident_activation (id, incident_id, alarm_id, at, device_no)"
-        " VALUES (%s, %s, %s, %s, %s)",
-        (new_id(), incident_id, alarm.id, now, alarm.device_no),
+        "INSERT INTO incident_activation (id, incident_id, alarm_id, at, device_no, cleared_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (new_id(), incident_id, alarm.id, now, alarm.device_no, now if over else None),
     )
 
 

@@ -53,6 +53,7 @@ _CONTACT: _Words = {"purpose": ("contact_purpose", "purpose")}
 _SENTENCES: Mapping[str, tuple[str, tuple[str, ...], _Words]] = {
     "incident.opened": ("%(alarm)s报警，警情开始", (), _ALARM),
     "incident.repeated": ("%(alarm)s再次触发，第 %(count)s 次", ("count",), _ALARM),
+    "incident.tested": ("测试报警：%(alarm)s（%(device)s），不计入", ("device",), _ALARM),
     "incident.severity_raised": (
         "级别由%(old)s升为%(new)s",
         (),

@@ -15,6 +15,7 @@ from kernel.auth.model import SYSTEM
 _ICONS: Mapping[str, str] = {
     "incident.opened": "alarm",
     "incident.repeated": "bell-ringing",
+    "incident.tested": "test-pipe",
     "incident.severity_raised": "chevron-up",
     "incident.escalated": "bell-ringing",
     "incident.acknowledged": "check",

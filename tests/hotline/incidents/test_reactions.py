@@ -122,6 +122,16 @@ async def test_a_test_device_opens_a_test_incident_that_wakes_nobody(world: Worl
     assert not (await world.react(await world.alarm(elder, test=True))).test
 
 
+async def test_a_test_on_a_real_incident_is_on_record_and_neither_rings_nor_counts(
+    world: World, operator: Actor
+) -> None:
+    elder = await world.elder()
+    incident = await world.claimed(operator, elder)
+    after = await world.react(await world.alarm(elder, test=True), world.later(301))
+    assert (after.activation_count, after.escalation_level, after.test) == (1, 0, False)
+    assert (await world.kinds(incident.id))[-1] == "incident.tested"
+
+
 async def test_after_resolution_the_next_alarm_opens_a_new_incident(
     world: World, operator: Actor
 ) -> None:
