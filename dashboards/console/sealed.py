@@ -1,15 +1,27 @@
 """Keeps what is searched for out of addresses: an address lies in histories, logs and screenshots.
 
-A search for a telephone or ID number is posted, and the page that answers has the text sealed in
-its address: paging, sorting, export, reload and the way back work as with any other search, with
-and without scripts. A sealed text opens for the person alone who searched.
+What may name a person - a telephone or ID number, a name in Chinese or in pinyin - is posted, and
+the page that answers has the text sealed in its address: paging, sorting, export, reload and the
+way back work as with any other search, with and without scripts. A sealed text opens for the
+person alone who searched.
+
+A list has two routes for it: `find`, where its search form is posted (`sent_on`), and the list
+itself, which sends on whoever comes with a plain name (`exposed`, `kept`) and reads its filters
+with `plain`.
 """
 
 import base64
 import binascii
 import re
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
 
+from fastapi import Request
+from starlette.responses import Response
+
+from dashboards.console.typed import form_values, see_other
+from dashboards.ui.listing import Listing
 from kernel.auth.model import Actor
 from kernel.crypto import CryptoError, FieldCipher
 
@@ -18,13 +30,23 @@ _MARK = "~"
 # The shortest telephone number has seven digits. A device's number may be as long; it does no harm
 # to seal it too.
 _FEWEST_DIGITS = 7
+# Initials (lxy) name nobody, and numbers of devices and incidents have digits in them (W-0193).
+_FEWEST_LETTERS = 5
+_OUR_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def looks_personal(text: str) -> bool:
-    """Return whether a text may be, or hold, a telephone or ID number; what is sealed does not."""
-    if text.startswith(_MARK):
+    """Return whether a text may be, or hold, a person's number or name; what is sealed does not."""
+    if text.startswith(_MARK) or _OUR_ID.fullmatch(text):
         return False
-    return len(re.findall(r"\d", unicodedata.normalize("NFKC", text))) >= _FEWEST_DIGITS
+    plain = unicodedata.normalize("NFKC", text)
+    digits = sum(char.isdecimal() for char in plain)
+    letters = [char for char in plain if char.isalpha()]
+    return (
+        digits >= _FEWEST_DIGITS
+        or not all(char.isascii() for char in letters)
+        or (digits == 0 and len(letters) >= _FEWEST_LETTERS)
+    )
 
 
 def sealed(cipher: FieldCipher, actor: Actor, text: str) -> str:
@@ -46,3 +68,37 @@ def opened(cipher: FieldCipher, actor: Actor, value: str) -> str:
     except (CryptoError, binascii.Error, ValueError):
         return ""
     return text if owner == str(actor.user_id) else ""
+
+
+def exposed(listing: Listing) -> bool:
+    """Return whether an address names somebody: an old bookmark, or typed by hand."""
+    return looks_personal(listing.filters.get("q", ""))
+
+
+def kept(cipher: FieldCipher, actor: Actor, listing: Listing) -> Listing:
+    """Return the listing with nothing in its address that names a person."""
+    text = listing.filters.get("q", "")
+    if not text:
+        return listing
+    return replace(listing, filters={**listing.filters, "q": sealed(cipher, actor, text)})
+
+
+def plain(cipher: FieldCipher, actor: Actor, listing: Listing) -> dict[str, str]:
+    """Return the filters of a listing, the search among them in plain words, "" without one."""
+    text = opened(cipher, actor, listing.filters.get("q", ""))
+    return {**listing.filters, "q": text}
+
+
+async def sent_on(
+    request: Request,
+    cipher: FieldCipher,
+    actor: Actor,
+    path: str,
+    *,
+    sorts: Sequence[str],
+    filters: Sequence[str],
+) -> Response:
+    """Answer a search form: on to the list at `path`, its filters in the address, nobody named."""
+    values = await form_values(request)
+    listing = Listing.from_query(path, values, sorts=sorts, filters=filters)
+    return see_other(kept(cipher, actor, listing).url(sort=values.get("sort")))

@@ -8,21 +8,25 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from dashboards.console.audit import words
+from dashboards.console.audit import facts, words
 from dashboards.console.audit.export import HEADER, csv_line
 from dashboards.console.csv_files import csv_file
+from dashboards.console.sealed import exposed, kept, plain, sealed, sent_on
 from dashboards.console.show import show, words_of
+from dashboards.console.typed import see_other
 from dashboards.ui.filters import LOCAL
 from dashboards.ui.listing import Listing
 from kernel import audit, divisions
 from kernel.audit import AuditEntry, AuditFilters, VerifyResult
 from kernel.auth.model import Actor, Permission
 from kernel.auth.web import requires
+from kernel.crypto import FieldCipher
 from kernel.web import WebContext, get_context, get_now
 
 PATH = "/console/audit"
 # Checked each time the page is shown, in about 10 ms; the whole chain by the button.
 RECENT = 1000
+SORTS = ("-seq",)
 FILTERS = ("q", "action", "subject", "from", "to")
 router = APIRouter(prefix=PATH)
 Context = Annotated[WebContext, Depends(get_context)]
@@ -43,6 +47,10 @@ def read_filters(actor: Actor, wanted: Mapping[str, str]) -> AuditFilters:
     )
 
 
+def _listing(request: Request) -> Listing:
+    return Listing.from_query(PATH, request.query_params, sorts=SORTS, filters=FILTERS)
+
+
 def _day(text: str) -> datetime | None:
     try:
         return datetime.combine(date.fromisoformat(text), time(), LOCAL).astimezone(UTC)
@@ -50,9 +58,17 @@ def _day(text: str) -> datetime | None:
         return None
 
 
+@router.post("/find")
+async def find(request: Request, ctx: Context, actor: Auditor) -> Response:
+    """Search and filter: on to the log, whose address names nobody."""
+    return await sent_on(request, ctx.cipher, actor, PATH, sorts=SORTS, filters=FILTERS)
+
+
 @router.get("")
 async def audit_page(request: Request, ctx: Context, now: Now, actor: Auditor) -> Response:
     """Search the log; the newest part of the chain is checked on the way."""
+    if exposed(asked := _listing(request)):
+        return see_other(kept(ctx.cipher, actor, asked).url())
     async with ctx.db.connection() as conn:
         recent = await audit.verify(conn, last=RECENT)
     return await _page(request, ctx, now, actor, recent, whole=False)
@@ -86,22 +102,24 @@ async def _page(
     *,
     whole: bool,
 ) -> Response:
-    listing = Listing.from_query(PATH, request.query_params, sorts=("-seq",), filters=FILTERS)
-    filters = read_filters(actor, listing.filters)
+    listing, tr = _listing(request), words_of(request, now)
+    wanted = plain(ctx.cipher, actor, listing)
+    filters = read_filters(actor, wanted)
     async with ctx.db.connection() as conn:
         found = await audit.search(conn, filters, listing.page, per_page=listing.per_page)
         listing = listing.of(found.total)
         if found.total and not found.entries:
             found = await audit.search(conn, filters, listing.page, per_page=listing.per_page)
         known = await audit.actions(conn)
-        codes = {_code(entry) for entry in found.entries} - {""}
-        places = await divisions.path_names(conn, codes)
-    tr = words_of(request, now)
+        codes = {_code(entry) for entry in found.entries}
+        codes = codes.union(*(facts.codes_in(entry) for entry in found.entries))
+        places = await divisions.path_names(conn, codes - {""})
     return show(
         request,
         "console/audit/log.html",
         now,
         listing=listing,
+        query=wanted["q"],
         rows=found.entries,
         result=result,
         whole=whole,
@@ -110,9 +128,9 @@ async def _page(
         subjects=[(code, tr.gettext(text)) for code, text in words.SUBJECTS.items()],
         action_label=lambda code: words.label(words.ACTIONS, code, tr),
         subject_label=lambda code: words.label(words.SUBJECTS, code, tr),
-        subject_page=lambda entry: _subject_page(entry, actor),
+        subject_page=lambda entry: _subject_page(entry, actor, ctx.cipher),
         place=lambda entry: places.get(_code(entry), ""),
-        facts=_facts,
+        facts=lambda entry: facts.told(entry, places, now, tr),
         export_url=listing.url(page=None).replace(PATH, f"{PATH}/export.csv", 1),
     )
 
@@ -124,7 +142,7 @@ def _code(entry: AuditEntry) -> str:
     return divisions.pad(division) if division and divisions.is_prefix(division) else ""
 
 
-def _subject_page(entry: AuditEntry, actor: Actor) -> str:
+def _subject_page(entry: AuditEntry, actor: Actor, cipher: FieldCipher) -> str:
     """Return the address of what an entry is about, "" where it has no page.
 
     Who may not open it gets everything that was done to it.
@@ -134,24 +152,13 @@ def _subject_page(entry: AuditEntry, actor: Actor) -> str:
         return ""
     if actor.may(permission):
         return f"{base}{entry.subject_id}"
-    return f"{PATH}?{urlencode({'q': entry.subject_id})}"
-
-
-def _facts(entry: AuditEntry) -> list[tuple[str, str]]:
-    """Return the detail as name and value, the values as short text."""
-    return [(name, _plain(value)) for name, value in entry.facts.items()]
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(_plain(one) for one in value)
-    return "" if value is None else str(value)
+    return f"{PATH}?{urlencode({'q': sealed(cipher, actor, entry.subject_id)})}"
 
 
 @router.get("/export.csv")
 async def export(request: Request, ctx: Context, now: Now, actor: Auditor) -> Response:
     """Send everything that the filters find as CSV; that it was taken is in the log itself."""
-    wanted = {name: request.query_params.get(name, "").strip() for name in FILTERS}
+    wanted = plain(ctx.cipher, actor, _listing(request))
     filters = read_filters(actor, wanted)
     async with ctx.db.transaction() as tx:
         await audit.record(

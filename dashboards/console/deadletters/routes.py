@@ -7,12 +7,14 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from dashboards.console.deadletters import words
 from dashboards.console.deadletters.payloads import shown
+from dashboards.console.sealed import exposed, kept, plain, sealed, sent_on
 from dashboards.console.show import show as show_page
 from dashboards.console.show import words_of
+from dashboards.console.typed import form_values, see_other
 from dashboards.ui.i18n import N_, Translator
 from dashboards.ui.listing import Listing
 from devices.codecs import CODECS, silverline_v1
@@ -34,6 +36,7 @@ Reader = Annotated[Actor, Depends(requires(Permission.DEAD_LETTER_READ))]
 Writer = Annotated[
     Actor, Depends(requires(Permission.DEAD_LETTER_READ, Permission.DEAD_LETTER_WRITE))
 ]
+SORTS = ("-last",)
 FILTERS = ("q", "reason", "transport", "status")
 STATUSES = ("open", "requested", "replayed", "discarded", "all")
 
@@ -72,11 +75,19 @@ def filters_of(query: Mapping[str, str], actor: Actor) -> Filters:
     )
 
 
+@router.post(f"{ROOT}/find")
+async def find(request: Request, actor: Reader, ctx: Context) -> Response:
+    """Search and filter: on to the list, whose address names nobody."""
+    return await sent_on(request, ctx.cipher, actor, ROOT, sorts=SORTS, filters=FILTERS)
+
+
 @router.get(ROOT)
 async def letters(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The list, filtered by the URL."""
-    listing = Listing.from_query(ROOT, request.query_params, sorts=("-last",), filters=FILTERS)
-    filters = filters_of(listing.filters, actor)
+    listing = Listing.from_query(ROOT, request.query_params, sorts=SORTS, filters=FILTERS)
+    if exposed(listing):
+        return see_other(kept(ctx.cipher, actor, listing).url())
+    filters = filters_of(plain(ctx.cipher, actor, listing), actor)
     async with ctx.db.connection() as conn:
         found = await service.find(conn, filters, listing.page, per_page=listing.per_page)
         listing = listing.of(found.total)
@@ -151,14 +162,15 @@ async def senders_of(tx: Tx, found: Sequence[DeadLetter]) -> dict[uuid.UUID, str
 @router.post(f"{ROOT}/replay")
 async def replay_all(request: Request, actor: Writer, ctx: Context, now: Now) -> Response:
     """Have everything replayed that the filter finds among the open ones."""
-    form = await request.form()
-    values = {name: str(form.get(name, "")) for name in ("q", "reason", "transport")}
+    form = await form_values(request)
+    values = {name: form.get(name, "") for name in ("q", "reason", "transport")}
     async with ctx.db.transaction() as tx:
         asked = await service.request_replay_of_all(
             tx, filters_of(values, actor), actor=actor, now=now
         )
-    kept = {name: value for name, value in values.items() if value}
-    return RedirectResponse(f"{ROOT}?{urlencode(kept | {'asked': str(asked)})}", 303)
+    values["q"] = sealed(ctx.cipher, actor, values["q"])
+    query = {name: value for name, value in values.items() if value} | {"asked": str(asked)}
+    return see_other(f"{ROOT}?{urlencode(query)}")
 
 
 @router.get(ROOT + "/{letter_id}")
@@ -194,7 +206,7 @@ async def replay(
             await service.request_replay(tx, letter_id, actor=actor, now=now)
     except Conflict as error:
         return await _settled(request, ctx, now, letter_id, error)
-    return RedirectResponse(f"{ROOT}/{letter_id}#status", 303)
+    return see_other(f"{ROOT}/{letter_id}#status")
 
 
 @router.post(ROOT + "/{letter_id}/discard")
@@ -214,7 +226,7 @@ async def discard(
             letter = await service.read(tx, letter_id, actor=actor, now=now)
         sentence = words_of(request, now).gettext(N_("备注最长 200 个字"))
         return await _page(request, ctx, now, letter, note=note, errors={"note": sentence})
-    return RedirectResponse(f"{ROOT}/{letter_id}", 303)
+    return see_other(f"{ROOT}/{letter_id}")
 
 
 async def _settled(

@@ -11,7 +11,16 @@ from starlette.responses import Response
 from care.roster import store as roster_store
 from care.sheets.writing import CSV_TYPE, XLSX_TYPE, Sheet, write_csv, write_xlsx
 from dashboards.console.devices import words
-from dashboards.console.devices.frame import ROOT, Context, Now, Reader, download, show
+from dashboards.console.devices.frame import (
+    ROOT,
+    Context,
+    Now,
+    Reader,
+    download,
+    see_other,
+    show,
+)
+from dashboards.console.sealed import exposed, kept, plain, sent_on
 from dashboards.console.show import words_of
 from dashboards.ui.filters import LOCAL
 from dashboards.ui.i18n import N_, Translator
@@ -74,11 +83,19 @@ def _listing(request: Request) -> Listing:
     return Listing.from_query(ROOT, request.query_params, sorts=SORTS, filters=FILTERS)
 
 
+@router.post(f"{ROOT}/find")
+async def find(request: Request, actor: Reader, ctx: Context) -> Response:
+    """Search and filter: on to the list, whose address names nobody."""
+    return await sent_on(request, ctx.cipher, actor, ROOT, sorts=SORTS, filters=FILTERS)
+
+
 @router.get(ROOT)
 async def devices(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The list, filtered by the URL."""
     listing = _listing(request)
-    filters = filters_of(listing.filters)
+    if exposed(listing):
+        return see_other(kept(ctx.cipher, actor, listing).url())
+    filters = filters_of(plain(ctx.cipher, actor, listing))
     async with ctx.db.connection() as conn:
         page = await finding.search(conn, actor, filters, order_of(listing), now)
         if page.total and not page.devices:
@@ -93,6 +110,7 @@ async def devices(request: Request, actor: Reader, ctx: Context, now: Now) -> Re
         "list.html",
         now,
         listing=listing,
+        query=filters.text,
         rows=page.devices,
         low_battery=low_battery,
         models=words.model_choices(tr.locale),
@@ -130,8 +148,9 @@ async def _exported(
     request: Request, actor: Actor, ctx: WebContext, now: datetime
 ) -> tuple[list[str], list[list[str | int | float | None]]]:
     listing = _listing(request)
+    filters = filters_of(plain(ctx.cipher, actor, listing))
     async with ctx.db.transaction() as tx:
-        rows = await finding.export(tx, actor, filters_of(listing.filters), order_of(listing), now)
+        rows = await finding.export(tx, actor, filters, order_of(listing), now)
     if not actor.may(Permission.ELDER_READ):
         rows = [replace(row, elder_name=mask_name(row.elder_name or "")) for row in rows]
     tr = words_of(request, now)

@@ -1,7 +1,6 @@
 """The list of elders, its export, and the search box of the top bar."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -24,13 +23,11 @@ from dashboards.console.elders.frame import (
     show,
 )
 from dashboards.console.elders.words import AGE_BANDS as AGE_WORDS
-from dashboards.console.sealed import looks_personal, opened, sealed
+from dashboards.console.sealed import exposed, kept, plain, sealed, sent_on
 from dashboards.ui.i18n import N_, Translator
 from dashboards.ui.listing import Listing
 from dashboards.ui.words import word
-from kernel.auth.model import Actor
 from kernel.divisions.codes import significant_prefix
-from kernel.web import WebContext
 
 router = APIRouter()
 
@@ -66,35 +63,19 @@ def _listing(request: Request) -> Listing:
     return Listing.from_query(ROOT, request.query_params, sorts=SORTS, filters=FILTERS)
 
 
-def _wanted(listing: Listing, ctx: WebContext, actor: Actor) -> Filters:
-    """Return the filters of a listing, what its address has sealed in plain words."""
-    text = opened(ctx.cipher, actor, listing.filters.get("q", ""))
-    return filters_of({**listing.filters, "q": text})
-
-
-def _sealed(listing: Listing, ctx: WebContext, actor: Actor, text: str) -> Listing:
-    """Return the listing of a search with nothing in its address that names a person."""
-    query = {"q": sealed(ctx.cipher, actor, text)} if text else {}
-    return replace(listing, filters={**listing.filters, "q": ""} | query)
-
-
 @router.post(f"{ROOT}/find")
 async def find(request: Request, actor: Reader, ctx: Context) -> Response:
-    """Search and filter: on to the list, whose address keeps no number of a person."""
-    values = await form_values(request)
-    listing = Listing.from_query(ROOT, values, sorts=SORTS, filters=FILTERS)
-    asked = listing.filters.get("q", "")
-    return see_other(_sealed(listing, ctx, actor, asked).url(sort=values.get("sort")))
+    """Search and filter: on to the list, whose address names nobody."""
+    return await sent_on(request, ctx.cipher, actor, ROOT, sorts=SORTS, filters=FILTERS)
 
 
 @router.get(ROOT)
 async def elders(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The list, filtered by the URL."""
     listing = _listing(request)
-    if looks_personal(asked := listing.filters.get("q", "")):
-        # An old bookmark, or somebody has typed it into the address: it need not stay there.
-        return see_other(_sealed(listing, ctx, actor, asked).url())
-    filters = _wanted(listing, ctx, actor)
+    if exposed(listing):
+        return see_other(kept(ctx.cipher, actor, listing).url())
+    filters = filters_of(plain(ctx.cipher, actor, listing))
     async with ctx.db.transaction() as tx:
         page = await roster.search(tx, ctx.cipher, actor, filters, order_of(listing), now)
         if page.total and not page.rows:
@@ -127,7 +108,7 @@ async def elders(request: Request, actor: Reader, ctx: Context, now: Now) -> Res
 async def export(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The whole filtered list as CSV; in the audit log."""
     listing = _listing(request)
-    filters = _wanted(listing, ctx, actor)
+    filters = filters_of(plain(ctx.cipher, actor, listing))
     async with ctx.db.transaction() as tx:
         taken = await roster.export(tx, ctx.cipher, actor, filters, order_of(listing), now)
     tr = language(actor)
@@ -180,5 +161,5 @@ async def search(request: Request, actor: Reader, ctx: Context, now: Now) -> Res
             found = await roster.find(tx, ctx.cipher, actor, query, now, limit=2)
         if found.total == 1:
             return see_other(f"{ROOT}/{found.rows[0].id}")
-    listing = _sealed(Listing(ROOT, sort=SORTS[0]), ctx, actor, query)
+    listing = Listing(ROOT, sort=SORTS[0], filters={"q": sealed(ctx.cipher, actor, query)})
     return see_other(listing.url(sort=None))

@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 from dashboards.console.csv_files import csv_file
 from dashboards.console.incidents.frame import ROOT, Context, Now, Reader, language, show
+from dashboards.console.sealed import exposed, kept, plain, sent_on
+from dashboards.console.typed import see_other
 from dashboards.ui.filters import LOCAL
 from dashboards.ui.i18n import N_, Translator
 from dashboards.ui.listing import Listing
@@ -51,11 +53,19 @@ def _sort_of(listing: Listing) -> str:
     return f"-{listing.sort}" if listing.descending else listing.sort
 
 
+@router.post("/find")
+async def find(request: Request, ctx: Context, actor: Reader) -> Response:
+    """Search and filter: on to the list, whose address names nobody."""
+    return await sent_on(request, ctx.cipher, actor, ROOT, sorts=_SORTS, filters=FILTERS)
+
+
 @router.get("")
 async def incident_list(request: Request, ctx: Context, actor: Reader, now: Now) -> Response:
     """A page of all incidents that fit, and how many there are."""
     listing = Listing.from_query(ROOT, request.query_params, sorts=_SORTS, filters=FILTERS)
-    wanted = read_filter(listing.filters)
+    if exposed(listing):
+        return see_other(kept(ctx.cipher, actor, listing).url())
+    wanted = read_filter(plain(ctx.cipher, actor, listing))
     async with ctx.db.connection() as conn:
         for _ in range(2):
             rows, total = await board.history(
@@ -72,6 +82,7 @@ async def incident_list(request: Request, ctx: Context, actor: Reader, now: Now)
         actor,
         now,
         listing=listing,
+        query=wanted.text,
         rows=rows,
         export_url=listing.url(page=None).replace(ROOT, f"{ROOT}/export.csv", 1),
     )
@@ -81,7 +92,7 @@ async def incident_list(request: Request, ctx: Context, actor: Reader, now: Now)
 async def export(request: Request, ctx: Context, actor: Reader, now: Now) -> Response:
     """Everything that the filters find as CSV; that it was taken is in the audit log."""
     listing = Listing.from_query(ROOT, request.query_params, sorts=_SORTS, filters=FILTERS)
-    wanted = read_filter(listing.filters)
+    wanted = read_filter(plain(ctx.cipher, actor, listing))
     async with ctx.db.transaction() as tx:
         _, total = await board.history(tx, actor.division, wanted, limit=1)
         await audit.record(

@@ -13,8 +13,9 @@ from fastapi.responses import RedirectResponse, Response
 from dashboards.console.responders import frame
 from dashboards.console.responders.frame import Context, Manager, Now, Viewer
 from dashboards.console.responders.words import SKILLS
+from dashboards.console.sealed import exposed, kept, plain, sent_on
 from dashboards.console.show import show, words_of
-from dashboards.console.typed import form_values, uuid_in, version_in
+from dashboards.console.typed import form_values, see_other, uuid_in, version_in
 from dashboards.ui.listing import Listing
 from hotline.responders import roster, roster_store
 from hotline.responders.model import Skill
@@ -25,6 +26,8 @@ from kernel.errors import Conflict, Invalid
 from kernel.web import WebContext
 
 PATH = "/console/responders"
+SORTS = ("name", "duty", "division")
+FILTERS = ("q", "skill", "state")
 router = APIRouter(prefix=PATH)
 
 
@@ -77,17 +80,20 @@ class Typed:
         )
 
 
+@router.post("/find")
+async def find(request: Request, ctx: Context, actor: Viewer) -> Response:
+    """Search and filter: on to the list, whose address names nobody."""
+    return await sent_on(request, ctx.cipher, actor, PATH, sorts=SORTS, filters=FILTERS)
+
+
 @router.get("")
 async def responder_list(request: Request, ctx: Context, now: Now, actor: Viewer) -> Response:
     """List the responders of the person's division."""
-    listing = Listing.from_query(
-        PATH,
-        request.query_params,
-        sorts=("name", "duty", "division"),
-        filters=("q", "skill", "state"),
-    )
-    wanted = listing.filters
-    filters = Filters(wanted.get("q", ""), wanted.get("skill", ""), wanted.get("state", ""))
+    listing = Listing.from_query(PATH, request.query_params, sorts=SORTS, filters=FILTERS)
+    if exposed(listing):
+        return see_other(kept(ctx.cipher, actor, listing).url())
+    wanted = plain(ctx.cipher, actor, listing)
+    filters = Filters(wanted["q"], wanted.get("skill", ""), wanted.get("state", ""))
     order = f"-{listing.sort}" if listing.descending else listing.sort
     tr = words_of(request, now)
     async with ctx.db.connection() as conn:
@@ -100,6 +106,7 @@ async def responder_list(request: Request, ctx: Context, now: Now, actor: Viewer
         "console/responders/list.html",
         now,
         listing=listing.of(total),
+        query=filters.text,
         rows=rows,
         places=names,
         phones={row.id: frame.masked(ctx.cipher, row.phone_enc) for row in rows},

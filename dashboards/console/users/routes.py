@@ -11,7 +11,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.console.account.device import device_name
 from dashboards.console.account.words import PROBLEMS, errors_of
+from dashboards.console.sealed import exposed, kept, plain, sent_on
 from dashboards.console.show import show, words_of
+from dashboards.console.typed import see_other
 from dashboards.console.users.forms import Typed, division_choices, resolve_division, short_code
 from dashboards.console.users.words import ROLE_HINTS, STATES
 from dashboards.ui.i18n import N_
@@ -26,20 +28,27 @@ from kernel.web import WebContext, get_context, get_now
 
 PATH = "/console/staff"
 SORTS = ("username", "display_name", "created")
+FILTERS = ("q", "role", "state")
 router = APIRouter(prefix=PATH)
 Context = Annotated[WebContext, Depends(get_context)]
 Now = Annotated[datetime, Depends(get_now)]
 Admin = Annotated[Actor, Depends(web.requires(Permission.USER_ADMIN))]
 
 
+@router.post("/find")
+async def find(request: Request, ctx: Context, actor: Admin) -> Response:
+    """Search and filter: on to the list, whose address names nobody."""
+    return await sent_on(request, ctx.cipher, actor, PATH, sorts=SORTS, filters=FILTERS)
+
+
 @router.get("")
 async def user_list(request: Request, ctx: Context, now: Now, actor: Admin) -> Response:
     """List the accounts of the administrator's division."""
-    listing = Listing.from_query(
-        PATH, request.query_params, sorts=SORTS, filters=("q", "role", "state")
-    )
-    wanted = listing.filters
-    filters = UserFilters(wanted.get("q", ""), wanted.get("role", ""), wanted.get("state", ""))
+    listing = Listing.from_query(PATH, request.query_params, sorts=SORTS, filters=FILTERS)
+    if exposed(listing):
+        return see_other(kept(ctx.cipher, actor, listing).url())
+    wanted = plain(ctx.cipher, actor, listing)
+    filters = UserFilters(wanted["q"], wanted.get("role", ""), wanted.get("state", ""))
     order = f"-{listing.sort}" if listing.descending else listing.sort
     async with ctx.db.connection() as conn:
         found, total = await users.search(
@@ -58,6 +67,7 @@ async def user_list(request: Request, ctx: Context, now: Now, actor: Admin) -> R
         "console/users/list.html",
         now,
         listing=listing,
+        query=wanted["q"],
         rows=found,
         places=places,
         states=[(code, tr.gettext(text)) for code, text in STATES.items()],

@@ -68,7 +68,7 @@ async def test_entries_are_shown_with_words_and_places(
     assert "查看老人" in auditor.text
     assert 'title="内蒙古自治区 呼和浩特市 新城区 海拉尔东路街道"' in auditor.page
     assert "新城区 海拉尔东路街道" in auditor.text
-    assert "fields phone, address" in auditor.text
+    assert "项目 电话、住址" in auditor.text
     assert "链完整" in auditor.text
 
 
@@ -81,11 +81,45 @@ async def test_the_subject_leads_to_its_page_or_to_all_that_was_done_to_it(
     assert 'href="/console/elders/0198-e1"' not in auditor.page
     await auditor.open(re.findall(r'href="(/console/audit\?q=0198-e1)"', auditor.page)[0])
     assert rows(auditor) == 1
+    rail = auditor.page[auditor.page.index('<nav class="rail"') :].split("</nav>")[0]
+    assert ('href="/console/audit"' in rail, "更多" in rail) == (True, False)
     await make_user("both", Role.AUDITOR, Role.OPERATOR)
     both = open_browser()
     await both.log_in("both")
     await both.open(AUDIT)
     assert 'href="/console/elders/0198-e1"' in both.page
+
+
+DETAILS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("device.bound", {"elder_id": str(WANG.user_id), "room": "卧室"}, "房间 卧室"),
+    ("device.unbound", {"reason": "deceased"}, "原因 老人去世"),
+    ("device.test_started", {"until": "2026-03-05T15:00:00+00:00"}, "到何时 今天 23:00"),
+    ("device.registered", {"profile": "sl-watch-1"}, "型号 健康手表 SL-W1"),
+    ("device.command_requested", {"command": "ring"}, "指令 响铃"),
+    ("device.alias_added", {"codec": "setracker", "address": "88"}, "协议中的名称 88"),
+    ("elder.watch_set", {"fields": ["fence_lat", "fence_lon"]}, "项目 安全区域"),
+    ("elder.thresholds_set", {"spo2": [85, 90.5, None, None]}, "血氧 85 / 90.5 / — / —"),
+    ("elder.exported", {"by": ["phone"], "rows": 3, "whole_phones": True}, "含完整电话 是"),
+    (
+        "user.edited",
+        {"roles": [["operator"], ["operator", "supervisor"]]},
+        "角色 坐席 → 坐席、值班长",
+    ),
+    ("user.edited", {"divisions": ["1501", "150102"]}, "呼和浩特市 → 呼和浩特市 新城区"),
+    ("policy.saved", {"steps": [{}, {}], "answer_s": 60}, "接听时限 1 分； 步骤 2 步"),
+    ("policy.saved", {"limits": {"acknowledged": 180}}, "处置时限 已接警 3 分"),
+    ("technical_alarm.shelve", {"kind": "tamper", "until": ""}, "报警 设备被拆动"),
+    ("outbox.discarded", {"topic": "carrier.call", "attempts": 5}, "试过几次 5； 事项 拨打电话"),
+    # Older than the tables: shown as it is.
+    ("device.bound", {"colour": "red"}, "colour red"),
+)
+
+
+async def test_the_detail_is_told_in_words(auditor: Browser, db: Database, clock: Clock) -> None:
+    for action, detail, _ in DETAILS:
+        await say(db, clock, action, detail=detail)
+    await auditor.open(AUDIT)
+    assert [words for _, _, words in DETAILS if words not in auditor.text] == []
 
 
 async def test_who_may_not_find_elders_has_no_search_on_the_bar(auditor: Browser) -> None:
@@ -110,7 +144,7 @@ async def test_filters_stay_in_the_url_and_days_are_those_in_china(
     await auditor.open(f"{AUDIT}?q=0198-e2")
     assert rows(auditor) == 1
     assert 'value="0198-e2"' in auditor.page
-    await auditor.open(f"{AUDIT}?from=rubbish&q=nothing")
+    await auditor.open(f"{AUDIT}?from=rubbish&q=none")
     assert "没有符合条件的记录" in auditor.text
 
 
@@ -183,7 +217,7 @@ async def test_the_export_has_every_entry_found_and_is_written_down(
     assert len(lines[0]["hash"]) == 64
     await auditor.open(f"{AUDIT}?action=audit.exported")
     assert rows(auditor) == 1
-    assert "from 2026-03-01" in auditor.text
+    assert "起始日期 2026-03-01" in auditor.text
 
 
 async def test_a_large_export_comes_piece_by_piece(

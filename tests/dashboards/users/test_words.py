@@ -1,5 +1,9 @@
 """The words of these pages fit the codes of the kernel."""
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
 from dashboards.console.account.device import device_name
@@ -20,7 +24,40 @@ def test_every_role_is_explained() -> None:
 
 def test_linked_subjects_have_a_name() -> None:
     assert set(PAGES) <= set(SUBJECTS)
-    assert {code.split(".")[0] for code in ACTIONS} - {"login", "password", "duty"} <= set(SUBJECTS)
+    assert {code.split(".")[0] for code in ACTIONS} - {
+        "login",
+        "password",
+        "duty",
+        "dispatch",
+    } <= set(SUBJECTS)
+
+
+RECORDERS = {"record", "write_audit", "_audit", "_record"}
+
+
+def recorded(project: Path) -> set[str]:
+    """Every action that the sources write to the audit log by its name."""
+    found = set()
+    for part in ("app", "care", "dashboards", "devices", "hotline", "ingest", "kernel"):
+        for path in (project / part).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Call) and RECORDERS & {
+                    getattr(node.func, "attr", ""), getattr(node.func, "id", ""),
+                }:  # fmt: skip
+                    texts = (
+                        inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant)
+                    )
+                    found |= {
+                        text for text in texts
+                        if isinstance(text, str) and re.fullmatch(r"[a-z_]+\.[a-z_]*[a-z]", text)
+                    }  # fmt: skip
+    return found
+
+
+def test_every_recorded_action_has_its_word(project: Path) -> None:
+    actions = recorded(project)
+    assert {"elder.updated", "device.viewed", "login.succeeded"} <= actions
+    assert actions - set(ACTIONS) == set()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""What is searched for on the console's lists names nobody in an address, and is still found."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime
+from html import unescape
+from urllib.parse import quote, unquote
+
+import pytest
+
+from dashboards.console.audit.routes import router as audit_router
+from dashboards.console.deadletters.routes import router as letters_router
+from dashboards.console.devices import router as devices_router
+from dashboards.console.incidents.listing import router as incidents_router
+from dashboards.console.responders.people import router as responders_router
+from dashboards.console.sealed import looks_personal
+from dashboards.console.users.routes import router as users_router
+from dashboards.ui.environment import Pages
+from kernel.auth.model import Role
+from kernel.crypto import FieldCipher
+from kernel.db import Database
+from tests.dashboards.devices.site import Site, make_site
+
+LISTS = (
+    "/console/devices", "/console/incidents", "/console/staff", "/console/audit",
+    "/console/dead-letters", "/console/responders",
+)  # fmt: skip
+EVERYTHING = (Role.ADMINISTRATOR, Role.SUPERVISOR, Role.AUDITOR, Role.DEVICE_TECHNICIAN)
+
+
+@pytest.fixture
+def db_template(divided_template: str) -> str:
+    return divided_template
+
+
+@pytest.fixture
+async def site(
+    db: Database, cipher: FieldCipher, now: datetime, pages: Pages
+) -> AsyncIterator[Site]:
+    made = await make_site(
+        db, cipher, now, pages, devices_router, incidents_router, users_router, audit_router,
+        letters_router, responders_router,
+    )  # fmt: skip
+    yield made
+    for visitor in made.visitors:
+        await visitor.aclose()
+
+
+@pytest.mark.parametrize(
+    ("text", "personal"),
+    [
+        ("李秀英", True), ("ᠪᠠᠲᠤ", True), ("lixiuying", True), ("zhang min", True),
+        ("13812345678", True), ("0471-6281234", True), ("１３８１２３４５６７８", True),
+        ("lxy", False), ("W-0193", False), ("SL-PENDANT-2026", False), ("1024", False),
+        ("0198f2c6-7d1e-7a40-9b55-0a1b2c3d4e5f", False), ("~abc", False), ("", False),
+    ],
+)  # fmt: skip
+def test_names_and_numbers_of_people_are_personal(text: str, personal: bool) -> None:
+    assert looks_personal(text) is personal
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_a_search_is_posted_and_kept_sealed(path: str, site: Site) -> None:
+    """Paging, filters, export and reload keep it; a colleague cannot read it from the address."""
+    boss = await site.visitor("boss", *EVERYTHING)
+    other = await site.visitor("other", *EVERYTHING)
+    for text in ("阿拉坦", "13812345678"):
+        sent = await boss.submit(f"{path}/find", q=text)
+        address = sent.headers["location"]
+        assert (sent.status_code, address.split("~")[0]) == (303, f"{path}?q=")
+        assert (await boss.open(address)).status_code == 200
+        assert f'value="{text}"' in boss.page
+        links = [unquote(unescape(one)) for one in re.findall(r'href="([^"]*)"', boss.page)]
+        assert [one for one in links if text in one] == []
+        # From a bookmark of old, or typed by hand: the answer's address is a sealed one.
+        plain = await boss.open(f"{path}?q={quote(text)}")
+        assert plain.headers["location"].startswith(f"{path}?q=~")
+        assert (await other.open(address)).status_code == 200
+        assert text not in other.page
+    # What names nobody stays readable: it is sent to colleagues and kept as a bookmark.
+    assert (await boss.submit(f"{path}/find", q="W-0193")).headers["location"] == f"{path}?q=W-0193"
+    assert (await boss.submit(f"{path}/find")).headers["location"] == path
+
+
+async def test_a_sealed_search_finds_and_is_exported(site: Site) -> None:
+    boss = await site.visitor("boss", *EVERYTHING, name="赵敏")
+    await site.visitor("wangfang", Role.OPERATOR, name="王芳")
+    await boss.follow(await boss.submit("/console/staff/find", q="王芳", role="operator"))
+    assert 'data-total="1"' in boss.page
+    assert 'value="operator" selected' in boss.page
+    await boss.follow(await boss.submit("/console/audit/find", q="wangfang"))
+    assert 'data-total="1"' in boss.page
+    found = re.search(r'href="(/console/audit/export\.csv[^"]*)"', boss.page)
+    assert found
+    lines = (await boss.get(unescape(found[1]))).text.splitlines()
+    assert len(lines) == 2
+    assert "login.succeeded" in lines[1]
