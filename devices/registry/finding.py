@@ -98,16 +98,17 @@ async def overview(tx: Tx, device_id: str, actor: Actor, now: datetime) -> Overv
 
 
 async def to_put_behind(tx: Tx, gateway: Device, actor: Actor, text: str) -> list[Device]:
-    """Return devices that the gateway could speak for: those of its protocol, at most 20."""
+    """Return devices that the gateway could speak for: those of its protocol, at most 20.
+
+    Without a text, those of its own home and free ones alone; somebody else's must be asked for.
+    """
     own = PROFILES.get(gateway.profile)
     models = [
         model.code
         for model in PROFILES.values()
         if own is not None and model.codec == own.codec and model.type is not DeviceType.GATEWAY
     ]
-    return await inventory.to_put_behind(
-        tx, gateway.no, models, text, scope=actor.division, limit=20
-    )
+    return await inventory.to_put_behind(tx, gateway, models, text, scope=actor.division, limit=20)
 
 
 async def last_change(tx: Tx, device_id: str) -> Change | None:

@@ -139,25 +139,31 @@ async def behind(tx: Tx, gateway_no: int) -> list[Device]:
 
 
 async def to_put_behind(
-    tx: Tx, gateway_no: int, models: list[str], text: str, *, scope: str, limit: int
+    tx: Tx, gateway: Device, models: list[str], text: str, *, scope: str, limit: int
 ) -> list[Device]:
     """Return devices of these models within the prefix that are not behind this gateway.
 
-    `text` is a part of the id, the serial number or another name; those without a gateway first.
+    `text` is a part of the id, the serial number or another name. Without one, those that may well
+    be meant: of the gateway's own home, or free in stock. The own home's and free ones come first.
     """
     return await fetch_all(
         tx,
         Device,
-        _SELECT + _FROM + " WHERE d.profile = ANY(%(models)s) AND d.state <> 'retired'"
+        # The parts are literals of this module; every value is a parameter.
+        _SELECT + _FROM + " WHERE d.profile = ANY(%(models)s) AND d.state <> 'retired'"  # noqa: S608
         " AND d.no <> %(gateway)s AND d.gateway_no IS DISTINCT FROM %(gateway)s"
         " AND starts_with(coalesce(e.division_code, d.division_code), %(scope)s)"
         " AND (strpos(lower(d.id), %(text)s) > 0 OR strpos(lower(d.serial), %(text)s) > 0"
         "   OR EXISTS (SELECT FROM device_alias a WHERE a.device_no = d.no"
         "              AND strpos(lower(a.address), %(text)s) > 0))"
-        " ORDER BY d.gateway_no IS NOT NULL, d.id LIMIT %(limit)s",
+        " AND (%(text)s <> '' OR d.elder_id = %(elder)s"
+        "   OR d.state = 'stock' AND d.gateway_no IS NULL)"
+        " ORDER BY d.elder_id IS DISTINCT FROM %(elder)s, d.elder_id IS NOT NULL,"
+        "   d.gateway_no IS NOT NULL, d.id LIMIT %(limit)s",
         {
             "models": models,
-            "gateway": gateway_no,
+            "gateway": gateway.no,
+            "elder": gateway.elder_id,
             "scope": scope,
             "text": text.strip().lower(),
             "limit": limit,

@@ -1,5 +1,6 @@
 """What every route of the devices' pages shares: dependencies, rendering, form values, refusals."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -14,25 +15,45 @@ from dashboards.console.typed import form_values, see_other, uuid_in, version_in
 from dashboards.ui.filters import when_text
 from dashboards.ui.i18n import N_
 from devices.registry import finding, guard
+from devices.registry.model import Device
 from kernel.auth.model import Actor, Permission
 from kernel.auth.web import requires
 from kernel.errors import Conflict
 from kernel.web import WebContext, get_context, get_now
 
 __all__ = [
-    "ROOT", "Binder", "Context", "Now", "Reader", "Writer", "done", "download", "form_values",
-    "path_of", "see_other", "show", "too_late", "uuid_in", "version_in",
+    "ROOT", "Binder", "Context", "DeviceToBind", "DeviceToChange", "DeviceToRead", "Now", "Reader",
+    "Writer", "done", "download", "form_values", "path_of", "see_other", "show", "too_late",
+    "uuid_in", "version_in",
 ]  # fmt: skip
 ROOT = "/console/devices"
 Context = Annotated[WebContext, Depends(get_context)]
 Now = Annotated[datetime, Depends(get_now)]
-Reader = Annotated[Actor, Depends(requires(Permission.DEVICE_READ))]
+may_read = requires(Permission.DEVICE_READ)
 may_write = requires(Permission.DEVICE_READ, Permission.DEVICE_WRITE)
+may_bind = requires(Permission.DEVICE_READ, Permission.DEVICE_WRITE, Permission.ELDER_READ)
+Reader = Annotated[Actor, Depends(may_read)]
 Writer = Annotated[Actor, Depends(may_write)]
-Binder = Annotated[
-    Actor,
-    Depends(requires(Permission.DEVICE_READ, Permission.DEVICE_WRITE, Permission.ELDER_READ)),
-]
+Binder = Annotated[Actor, Depends(may_bind)]
+
+
+def _device_of_address(
+    permitted: Callable[[Actor], Awaitable[Actor]],
+) -> Callable[..., Awaitable[Device]]:
+    """Return a dependency: the device of an address, for who may. Raises NotFound elsewhere."""
+
+    async def find(
+        device_id: str, actor: Annotated[Actor, Depends(permitted)], ctx: Context
+    ) -> Device:
+        async with ctx.db.connection() as conn:
+            return await guard.find(conn, device_id, actor)
+
+    return find
+
+
+DeviceToRead = Annotated[Device, Depends(_device_of_address(may_read))]
+DeviceToChange = Annotated[Device, Depends(_device_of_address(may_write))]
+DeviceToBind = Annotated[Device, Depends(_device_of_address(may_bind))]
 
 
 def path_of(device_id: str) -> str:

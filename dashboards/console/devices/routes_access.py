@@ -10,8 +10,9 @@ from dashboards.console.devices import words
 from dashboards.console.devices.frame import (
     ROOT,
     Context,
+    DeviceToChange,
+    DeviceToRead,
     Now,
-    Reader,
     Writer,
     done,
     form_values,
@@ -25,7 +26,7 @@ from dashboards.console.show import words_of
 from devices.codecs import CODECS
 from devices.credentials.model import PROTOCOL_PREFIX
 from devices.profiles import PROFILES
-from devices.registry import access, guard, history_store
+from devices.registry import access, history_store
 from devices.registry.model import Device
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.web import WebContext
@@ -37,12 +38,10 @@ NAMES = ROOT + "/{device_id}/names"
 
 @router.post(CREDENTIAL)
 async def issue(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """Give the device a secret and show it, this once: no cache keeps the page."""
     values = await form_values(request)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     try:
         async with ctx.db.transaction() as tx:
             secret = await access.issue_credential(
@@ -54,7 +53,7 @@ async def issue(
                 now=now,
             )
     except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
+        return await too_late(request, ctx, now, device.id, error)
     model = PROFILES.get(device.profile)
     return show(
         request,
@@ -69,70 +68,59 @@ async def issue(
 
 
 @router.get(CREDENTIAL)
-async def seen_once(device_id: str, actor: Reader, ctx: Context) -> Response:
+async def seen_once(device: DeviceToRead) -> Response:
     """Whoever comes back to the address of the secret finds the device's page."""
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     return see_other(path_of(device.id))
 
 
 @router.post(CREDENTIAL + "/revoke")
 async def revoke(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """End the secret."""
     values = await form_values(request)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     seen = uuid_in(values, "revokes")
     if seen is None:
-        raise NotFound("There is no such credential.", device_id=device_id)
+        raise NotFound("There is no such credential.", device_id=device.id)
     try:
         async with ctx.db.transaction() as tx:
             await access.revoke_credential(tx, device.no, revokes=seen, actor=actor, now=now)
     except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
-    return done(device_id, "revoked")
+        return await too_late(request, ctx, now, device.id, error)
+    return done(device.id, "revoked")
 
 
 @router.get(NAMES)
-async def names(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
-) -> Response:
+async def names(request: Request, device: DeviceToChange, ctx: Context, now: Now) -> Response:
     """The device's names, to change them."""
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     return await _names(request, ctx, now, device)
 
 
 @router.post(NAMES)
 async def add_name(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """Let the device be known by another name."""
     values = await form_values(request)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     codec, address = values.get("codec", ""), values.get("address", "")
     try:
         async with ctx.db.transaction() as tx:
             await access.add_alias(tx, device.no, codec, address, actor=actor, now=now)
     except Invalid as error:
         return await _names(request, ctx, now, device, values, error.fields)
-    return see_other(f"{path_of(device_id)}/names?done=added")
+    return see_other(f"{path_of(device.id)}/names?done=added")
 
 
 @router.post(NAMES + "/remove")
 async def remove_name(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """Take a name away."""
     form = await request.form()
     codec, address = str(form.get("codec", "")), str(form.get("address", ""))
     async with ctx.db.transaction() as tx:
-        device = await guard.find(tx, device_id, actor)
         await access.remove_alias(tx, device.no, codec, address, actor=actor, now=now)
-    return see_other(f"{path_of(device_id)}/names?done=removed")
+    return see_other(f"{path_of(device.id)}/names?done=removed")
 
 
 async def _names(

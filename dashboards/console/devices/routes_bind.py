@@ -18,6 +18,7 @@ from dashboards.console.devices.frame import (
     ROOT,
     Binder,
     Context,
+    DeviceToBind,
     Now,
     done,
     form_values,
@@ -30,7 +31,7 @@ from dashboards.console.devices.frame import (
 )
 from dashboards.console.sealed import opened, sealed
 from dashboards.console.show import words_of
-from devices.registry import guard, service
+from devices.registry import service
 from devices.registry.machine import DeviceAction, possible
 from devices.registry.model import Device
 from kernel.auth.model import Actor
@@ -57,14 +58,12 @@ class Candidate:
 
 @router.get(PATH)
 async def bind_form(
-    request: Request, device_id: str, actor: Binder, ctx: Context, now: Now
+    request: Request, device: DeviceToBind, actor: Binder, ctx: Context, now: Now
 ) -> Response:
     """Search an elder; `elder` in the URL names one who was chosen elsewhere."""
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     if DeviceAction.BIND not in possible(device.state):
         error = Conflict("The device cannot be bound now.", state=device.state.value)
-        return await too_late(request, ctx, now, device_id, error)
+        return await too_late(request, ctx, now, device.id, error)
     query = request.query_params
     values = {
         "q": opened(ctx.cipher, actor, query.get("q", "")).strip().replace("\0", "")[:80],
@@ -76,21 +75,21 @@ async def bind_form(
 
 
 @router.post(PATH + "/find")
-async def find_elder(request: Request, device_id: str, actor: Binder, ctx: Context) -> Response:
-    """Search an elder; the address of the page that answers keeps no number of a person."""
-    async with ctx.db.connection() as conn:
-        await guard.find(conn, device_id, actor)
+async def find_elder(
+    request: Request, device: DeviceToBind, actor: Binder, ctx: Context
+) -> Response:
+    """Search an elder; the address of the page that answers names nobody."""
     text = (await form_values(request)).get("q", "")[:80]
     query = urlencode({"q": sealed(ctx.cipher, actor, text)}) if text else ""
-    return see_other(f"{path_of(device_id)}/bind" + (f"?{query}" if query else ""))
+    return see_other(f"{path_of(device.id)}/bind" + (f"?{query}" if query else ""))
 
 
 @router.post(PATH)
-async def bind(request: Request, device_id: str, actor: Binder, ctx: Context, now: Now) -> Response:
+async def bind(
+    request: Request, device: DeviceToBind, actor: Binder, ctx: Context, now: Now
+) -> Response:
     """Give the device to the chosen elder."""
     values = await form_values(request)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     elder_id = uuid_in(values, "elder_id")
     try:
         if elder_id is None:
@@ -106,10 +105,10 @@ async def bind(request: Request, device_id: str, actor: Binder, ctx: Context, no
                 now=now,
             )
     except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
+        return await too_late(request, ctx, now, device.id, error)
     except Invalid as error:
         return await _form(request, ctx, actor, now, device, values, error.fields)
-    return done(device_id, "bound")
+    return done(device.id, "bound")
 
 
 async def _form(

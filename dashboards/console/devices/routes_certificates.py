@@ -10,8 +10,9 @@ from dashboards.console.devices import words
 from dashboards.console.devices.frame import (
     ROOT,
     Context,
+    DeviceToChange,
+    DeviceToRead,
     Now,
-    Reader,
     Writer,
     form_values,
     path_of,
@@ -24,7 +25,6 @@ from devices.certificates import service
 from devices.certificates.authority import USUAL_DAYS, AuthorityMissing
 from devices.certificates.desk import AuthorityDesk
 from devices.certificates.model import REASONS
-from devices.registry import guard
 from devices.registry.model import Device
 from kernel.errors import Conflict, Invalid
 from kernel.web import WebContext
@@ -40,21 +40,17 @@ def _desk(request: Request) -> AuthorityDesk | None:
 
 
 @router.get(PATH)
-async def certificates(
-    request: Request, device_id: str, actor: Reader, ctx: Context, now: Now
-) -> Response:
+async def certificates(request: Request, device: DeviceToRead, ctx: Context, now: Now) -> Response:
     """The device's certificates, and the forms for another one."""
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     return await _page(request, ctx, now, device)
 
 
 @router.post(PATH)
-async def sign(request: Request, device_id: str, actor: Writer, ctx: Context, now: Now) -> Response:
+async def sign(
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
+) -> Response:
     """Sign the device's request and show the certificate; it holds nothing secret."""
     values = await form_values(request)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     days = values.get("days", "")
     try:
         desk = _desk(request)
@@ -77,12 +73,10 @@ async def sign(request: Request, device_id: str, actor: Writer, ctx: Context, no
 
 @router.post(PATH + "/trust")
 async def trust(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """Take in a certificate of another authority."""
     values = await form_values(request)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     try:
         async with ctx.db.transaction() as tx:
             text = values.get("certificate", "")
@@ -96,14 +90,14 @@ async def trust(
 
 @router.post(PATH + "/revoke")
 async def revoke(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """End a certificate."""
     values = await form_values(request)
     async with ctx.db.transaction() as tx:
         serial, reason = values.get("serial", ""), values.get("reason", "")
-        await service.revoke(tx, device_id, serial, reason, actor=actor, now=now)
-    return see_other(f"{path_of(device_id)}/certificates?done=revoked")
+        await service.revoke(tx, device.id, serial, reason, actor=actor, now=now)
+    return see_other(f"{path_of(device.id)}/certificates?done=revoked")
 
 
 async def _page(

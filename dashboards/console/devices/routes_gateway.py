@@ -1,14 +1,16 @@
 """The devices behind a gateway: see, add and remove them on the gateway's own page."""
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from dashboards.console.devices import words
 from dashboards.console.devices.frame import (
     ROOT,
     Context,
+    DeviceToChange,
     Now,
     Writer,
     form_values,
@@ -23,7 +25,6 @@ from devices.profiles import PROFILES, DeviceType
 from devices.registry import finding, guard, inventory, service
 from devices.registry.model import Device
 from kernel.auth.model import Actor
-from kernel.db import Tx
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.web import WebContext
 
@@ -32,46 +33,46 @@ PATH = ROOT + "/{device_id}/behind"
 _DONE = ("added", "removed")
 
 
-async def _gateway(tx: Tx, device_id: str, actor: Actor) -> Device:
-    """Return a gateway of the actor's division. Raises NotFound, also for another device."""
-    device = await guard.find(tx, device_id, actor)
+async def _gateway(device: DeviceToChange) -> Device:
+    """FastAPI dependency: the gateway of an address. Raises NotFound, also for another device."""
     model = PROFILES.get(device.profile)
     if model is None or model.type is not DeviceType.GATEWAY:
-        raise NotFound("This device is no gateway.", device_id=device_id)
+        raise NotFound("This device is no gateway.", device_id=device.id)
     return device
+
+
+Gateway = Annotated[Device, Depends(_gateway)]
 
 
 @router.get(PATH)
 async def behind(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, gateway: Gateway, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """The devices behind it, and others to choose from."""
-    async with ctx.db.connection() as conn:
-        gateway = await _gateway(conn, device_id, actor)
     return await _page(request, ctx, actor, now, gateway)
 
 
 @router.post(PATH)
-async def add(request: Request, device_id: str, actor: Writer, ctx: Context, now: Now) -> Response:
+async def add(
+    request: Request, gateway: Gateway, actor: Writer, ctx: Context, now: Now
+) -> Response:
     """Put a device behind the gateway."""
-    return await _move(request, ctx, actor, now, device_id, add=True)
+    return await _move(request, ctx, actor, now, gateway, add=True)
 
 
 @router.post(PATH + "/remove")
 async def remove(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, gateway: Gateway, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """Take a device from behind the gateway."""
-    return await _move(request, ctx, actor, now, device_id, add=False)
+    return await _move(request, ctx, actor, now, gateway, add=False)
 
 
 async def _move(
-    request: Request, ctx: WebContext, actor: Actor, now: datetime, gateway_id: str, *, add: bool
+    request: Request, ctx: WebContext, actor: Actor, now: datetime, gateway: Device, *, add: bool
 ) -> Response:
     values = await form_values(request)
     wanted = values.get("device", "")
-    async with ctx.db.connection() as conn:
-        gateway = await _gateway(conn, gateway_id, actor)
     try:
         async with ctx.db.transaction() as tx:
             device = await guard.find(tx, wanted, actor)

@@ -10,6 +10,7 @@ from dashboards.console.devices import words
 from dashboards.console.devices.frame import (
     ROOT,
     Context,
+    DeviceToChange,
     Now,
     Writer,
     done,
@@ -21,7 +22,6 @@ from dashboards.console.devices.frame import (
 from dashboards.console.show import words_of
 from devices.modes import service as modes
 from devices.modes.model import DeviceMode
-from devices.registry import guard
 from devices.registry.model import Device
 from kernel.errors import Conflict, Invalid
 
@@ -31,13 +31,10 @@ _USUAL_HOURS = {DeviceMode.TEST: 1, DeviceMode.AWAY: 168, DeviceMode.MAINTENANCE
 
 
 @router.get(MODE)
-async def mode_form(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
-) -> Response:
+async def mode_form(request: Request, device: DeviceToChange, ctx: Context, now: Now) -> Response:
     """Ask which mode, for how long and why; a mode that runs is renewed with its reason."""
     wanted = modes.known_mode(request.query_params.get("mode", "")) or DeviceMode.MAINTENANCE
     async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
         running = await modes.running(conn, device.no, now)
     reason = next((run.reason for run in running if run.mode is wanted), "")
     values = {
@@ -51,13 +48,11 @@ async def mode_form(
 
 @router.post(MODE)
 async def start(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """Start the mode, or move its end where it runs."""
     values = await form_values(request)
     wanted = modes.known_mode(values.get("mode", ""))
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     if wanted is None:
         return _form(request, now, device, values, {"mode": "required"})
     hours = values.get("hours", "")
@@ -77,27 +72,27 @@ async def start(
                 now=now,
             )
     except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
+        return await too_late(request, ctx, now, device.id, error)
     except Invalid as error:
         return _form(request, now, device, values, error.fields)
-    return done(device_id, "renewed" if renews else wanted.value)
+    return done(device.id, "renewed" if renews else wanted.value)
 
 
 @router.post(MODE + "/end")
-async def end(request: Request, device_id: str, actor: Writer, ctx: Context, now: Now) -> Response:
+async def end(
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
+) -> Response:
     """End a mode before its time."""
     values = await form_values(request)
     wanted = modes.known_mode(values.get("mode", ""))
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     if wanted is None:
-        return done(device_id, "")
+        return done(device.id, "")
     try:
         async with ctx.db.transaction() as tx:
             await modes.end(tx, device.no, wanted, actor=actor, now=now, version=version_in(values))
     except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
-    return done(device_id, "mode_ended")
+        return await too_late(request, ctx, now, device.id, error)
+    return done(device.id, "mode_ended")
 
 
 def _form(

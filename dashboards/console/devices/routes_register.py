@@ -11,6 +11,7 @@ from dashboards.console.devices import words
 from dashboards.console.devices.frame import (
     ROOT,
     Context,
+    DeviceToChange,
     Now,
     Writer,
     done,
@@ -22,7 +23,7 @@ from dashboards.console.devices.frame import (
 from dashboards.console.show import words_of
 from dashboards.ui.i18n import N_
 from devices.profiles import PROFILES
-from devices.registry import finding, guard, service
+from devices.registry import finding, service
 from devices.registry.model import Device
 from kernel import divisions
 from kernel.auth.model import Actor
@@ -124,11 +125,9 @@ async def place_choices(tx: Tx, actor: Actor, chosen: str = "") -> Choices:
 
 @router.get(ROOT + "/{device_id}/details")
 async def details_form(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """What was registered, to correct it."""
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     values = {
         "serial": device.serial or "",
         "gateway_id": device.gateway_id or "",
@@ -140,12 +139,10 @@ async def details_form(
 
 @router.post(ROOT + "/{device_id}/details")
 async def correct(
-    request: Request, device_id: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """Correct it."""
     values = await form_values(request)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     try:
         async with ctx.db.transaction() as tx:
             await service.correct(
@@ -159,10 +156,10 @@ async def correct(
                 now=now,
             )
     except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
+        return await too_late(request, ctx, now, device.id, error)
     except Invalid as error:
         return await _details(request, ctx, actor, now, device, values, error.fields)
-    return done(device_id, "corrected")
+    return done(device.id, "corrected")
 
 
 async def _details(

@@ -10,6 +10,7 @@ from dashboards.console.devices import words
 from dashboards.console.devices.frame import (
     ROOT,
     Context,
+    DeviceToChange,
     Now,
     Writer,
     done,
@@ -20,7 +21,7 @@ from dashboards.console.devices.frame import (
 )
 from dashboards.console.show import words_of
 from dashboards.ui.words import DEVICE_REASON
-from devices.registry import guard, service
+from devices.registry import service
 from devices.registry.machine import REASONS, DeviceAction, next_state
 from devices.registry.model import Device
 from kernel.errors import Conflict, Invalid, NotFound
@@ -39,28 +40,24 @@ def _action(name: str) -> DeviceAction:
 
 @router.get(CHANGE)
 async def change_form(
-    request: Request, device_id: str, action: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, action: str, ctx: Context, now: Now
 ) -> Response:
     """Ask for the reason."""
     wanted = _action(action)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     try:
         next_state(device.state, wanted)
     except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
+        return await too_late(request, ctx, now, device.id, error)
     return _form(request, now, device, wanted, {"version": str(device.version)})
 
 
 @router.post(CHANGE)
 async def change(
-    request: Request, device_id: str, action: str, actor: Writer, ctx: Context, now: Now
+    request: Request, device: DeviceToChange, action: str, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """Do it."""
     wanted = _action(action)
     values = await form_values(request)
-    async with ctx.db.connection() as conn:
-        device = await guard.find(conn, device_id, actor)
     try:
         async with ctx.db.transaction() as tx:
             await service.change_state(
@@ -74,10 +71,10 @@ async def change(
                 now=now,
             )
     except Conflict as error:
-        return await too_late(request, ctx, now, device_id, error)
+        return await too_late(request, ctx, now, device.id, error)
     except Invalid as error:
         return _form(request, now, device, wanted, values, error.fields)
-    return done(device_id, wanted.value)
+    return done(device.id, wanted.value)
 
 
 def _form(

@@ -1,6 +1,10 @@
 """The devices behind a gateway: added, moved and taken away on its own page."""
 
+from care.elders.demo import seed_elders
+from dashboards.console.devices.words import model_title
+from devices.registry import inventory, service
 from kernel.auth.model import Role
+from kernel.crypto import FieldCipher
 from tests.dashboards.devices.site import Site, Visitor
 from tests.dashboards.devices.test_claim_pages import found
 from tests.devices.registry.world import XINCHENG, YUQUAN, add_device
@@ -51,6 +55,25 @@ async def test_a_device_is_added_moved_and_taken_away(site: Site, technician: Vi
     fields["version"] = version + 2
     assert (await technician.post(other + "/remove", data=fields)).status_code == 303
     assert (await found(site.db, "D-1")).gateway_id is None
+
+
+async def test_devices_of_other_homes_are_offered_when_they_are_asked_for_alone(
+    site: Site, technician: Visitor, cipher: FieldCipher
+) -> None:
+    await furnished(site, technician)
+    now, actor = site.clock.now, technician.actor
+    async with site.db.transaction() as tx:
+        home, other = (await seed_elders(tx, cipher, 2, now, 7))[:2]
+        for device_id, elder in (("H-1", home), ("D-1", home), ("D-2", other)):
+            device = await inventory.by_id(tx, device_id)
+            assert device is not None
+            await service.bind(tx, device.no, elder.id, "", actor=actor, now=now)
+    await technician.open(PAGE)
+    offered = technician.text.split("添加已登记的设备")[1]
+    assert f"D-1 {model_title('sl-door-1', 'zh')} 绑定给 {home.name}" in offered
+    assert "D-2" not in offered
+    await technician.open(f"{PAGE}?q=d-2")
+    assert f"D-2 绑定给 {other.name}，不是这一家的设备。仍然挂到这里？" in technician.page
 
 
 async def test_only_gateways_have_the_page_and_only_ones_own_devices_are_on_it(
