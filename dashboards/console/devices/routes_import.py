@@ -71,7 +71,7 @@ async def _start(
         errors=errors or {},
         most_rows=MOST_ROWS,
         most_mb=MOST_BYTES // 1024 // 1024,
-        state_word=import_words.STATE,
+        states=import_words.STATE,
     )
 
 
