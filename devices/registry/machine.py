@@ -18,12 +18,12 @@ class DeviceAction(StrEnum):
 
 
 S, A = DeviceState, DeviceAction
-# Of the actions of a state the first one is its usual next step: the page's one primary button.
+# Of the actions of a state the first one is its usual next step.
 TRANSITIONS: dict[tuple[DeviceState, DeviceAction], DeviceState] = {
     (S.STOCK, A.BIND): S.BOUND,
-    (S.BOUND, A.UNBIND): S.STOCK,
     # A watch goes from one elder to another in one step; the old binding ends.
     (S.BOUND, A.BIND): S.BOUND,
+    (S.BOUND, A.UNBIND): S.STOCK,
     (S.STOCK, A.MARK_FAULTY): S.FAULTY,
     (S.BOUND, A.MARK_FAULTY): S.FAULTY,
     (S.FAULTY, A.REPAIR): S.STOCK,

@@ -37,7 +37,9 @@ from kernel.auth.model import Actor
 from kernel.db import Tx
 
 router = APIRouter()
-# The keys of the buttons; the first action of a state is the page's primary one.
+# The next step on the way to an elder is the page's primary button. A bound device has arrived:
+# what can still be done with it takes it away from somebody, and is nobody's usual next step.
+_NEXT = {DeviceState.STOCK: DeviceAction.BIND, DeviceState.FAULTY: DeviceAction.REPAIR}
 _KEYS = {"bind": "b", "unbind": "u", "mark_faulty": "f", "repair": "r", "retire": "x"}
 _COMMAND_KEYS = {CommandName.LOCATE: "l", CommandName.RING: "g"}
 _RECENT_TECHNICAL = 6
@@ -71,6 +73,7 @@ async def device_page(
         place=place,
         steps=_steps(device, tr),
         buttons=_buttons(device, tr),
+        next_action=_NEXT.get(device.state, ""),
         measures=_measures(seen, latest, tr),
         markers=_markers(seen, tr),
         low_battery=low_battery(device),
@@ -128,7 +131,7 @@ def _steps(device: Device, tr: Translator) -> list[tuple[str, str]]:
 
 
 def _buttons(device: Device, tr: Translator) -> list[tuple[str, str, str]]:
-    """Return (action, label, key) of what can be done next, the usual step first."""
+    """Return (action, label, key) of what can be done, the usual step first."""
     found = []
     for action in possible(device.state):
         text = words.ACTION[action.value]

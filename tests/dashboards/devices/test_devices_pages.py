@@ -186,7 +186,7 @@ async def test_the_usual_next_step_is_the_one_primary_action(
     async with site.db.transaction() as tx:
         await furnish(tx, cipher, technician.actor, site.clock.now)
     for device_id, step in (
-        (LONG_ID, "绑定老人"), ("W-0193", "解绑"), ("S-0003", "修复入库"), ("4G-0001", ""),
+        (LONG_ID, "绑定老人"), ("W-0193", ""), ("S-0003", "修复入库"), ("4G-0001", ""),
     ):  # fmt: skip
         await technician.open(f"{ROOT}/{device_id}")
         head = technician.page.split("</header>")[-2]
