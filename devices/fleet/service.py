@@ -1,7 +1,7 @@
 """What the fleet's pages ask for, within the actor's division."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -15,6 +15,7 @@ from devices.fleet.model import (
     FleetFilters,
     FleetOrder,
     FleetRow,
+    FleetState,
     SilentSpot,
 )
 from devices.registry import guard
@@ -86,6 +87,12 @@ async def silent_spots(
 ) -> list[SilentSpot]:
     """Return where silent devices are, at most MOST_SPOTS."""
     return await store.silent_spots(tx, actor.division, filters, now, MOST_SPOTS)
+
+
+async def silent_count(tx: Tx, actor: Actor, filters: FleetFilters, now: datetime) -> int:
+    """Return how many devices are silent, with a known place or without one."""
+    wanted = replace(filters, state=FleetState.SILENT)
+    return await store.total(tx, wanted, now, scope=actor.division)
 
 
 async def division_uptime(

@@ -70,10 +70,15 @@ async def counts(request: Request, actor: Technician, ctx: Context, now: Now) ->
 
 @router.get(f"{ROOT}/silent.json")
 async def silent(request: Request, actor: Technician, ctx: Context, now: Now) -> Response:
-    """Where the silent devices are, for the map: [id, lat, lon, since (ISO), model] each."""
+    """Where the silent devices are, for the map: [id, lat, lon, since (ISO), model] each.
+
+    `silent` is how many there are with and without a place.
+    """
     filters = FleetFilters(division=division_in(request))
     async with ctx.db.connection() as conn:
         spots = await fleet.silent_spots(conn, actor, filters, now)
+        # Only where nothing can be drawn must it be said why.
+        silent = len(spots) or await fleet.silent_count(conn, actor, filters, now)
     locale = words_of(request, now).locale
     titles = {spot.profile: device_words.model_title(spot.profile, locale) for spot in spots}
     return JSONResponse(
@@ -83,6 +88,7 @@ async def silent(request: Request, actor: Technician, ctx: Context, now: Now) ->
                 for spot in spots
             ],
             "complete": len(spots) < fleet.MOST_SPOTS,
+            "silent": silent,
         },
         headers={"Cache-Control": "no-store"},
     )

@@ -136,6 +136,33 @@ async def test_silent_devices_are_on_the_map_where_their_elders_live(
     assert 110 < lon < 113
     assert device_id
     assert model
+    assert answer["silent"] == 9
+    await technician.open(ROOT)
+    assert "现在没有静默的设备" not in technician.text
+
+
+async def test_where_nothing_is_silent_a_sentence_stands_instead_of_the_map(
+    site: Site, technician: Visitor
+) -> None:
+    await technician.open(ROOT)
+    assert 'data-fleet-map data-state="empty"' in technician.page
+    assert "现在没有静默的设备" in technician.text
+    nowhere = {"spots": [], "complete": True, "silent": 0}
+    assert (await technician.open(f"{ROOT}/silent.json")).json() == nowhere
+    await furnish(site, technician.actor)
+    async with site.db.transaction() as tx:
+        await tx.execute("UPDATE elder SET lat = NULL, lon = NULL")
+        await tx.execute("UPDATE device SET lat = NULL, lon = NULL")
+    assert (await technician.open(f"{ROOT}/silent.json")).json() == nowhere | {"silent": 9}
+
+
+async def test_every_tab_has_its_own_name(technician: Visitor) -> None:
+    for path, name in (
+        ("", "设备总览"), ("/devices", "设备清单"), ("/alarms", "技术报警"),
+        ("/self-tests", "自检"), ("/firmware", "固件"),
+    ):  # fmt: skip
+        await technician.open(ROOT + path)
+        assert f"<h1>{name}</h1>" in technician.page
 
 
 async def test_technical_alarms_are_acknowledged_put_aside_and_cleared(

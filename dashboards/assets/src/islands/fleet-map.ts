@@ -4,9 +4,11 @@
 //     <div class="map-canvas"></div><p class="map-note"></p>
 //   </div>
 //
-// data-src answers {"spots": [[id, lat, lon, since (ISO), model], …], "complete": true}. Without tiles it
-// is a metric grid, north up, with a scale. A cluster is a button that goes closer; a single device is
-// a link to its page. Asked for again after events of devices, at most every ten seconds.
+// data-src answers {"spots": [[id, lat, lon, since (ISO), model], …], "complete": true, "silent": n}.
+// Without tiles it is a metric grid, north up, with a scale. A cluster is a button that goes closer; a
+// single device is a link to its page. Asked for again after events of devices, at most every ten
+// seconds. Where there is nothing to draw, a sentence stands there alone: the canvas is shown, and the
+// map made, with the first place.
 import L from "leaflet";
 import { agoText, serverNow } from "./clocks";
 import { make } from "./dom";
@@ -15,7 +17,7 @@ import { MetricGrid } from "./map";
 import { monthDayTime, t } from "./words";
 
 type Spot = [id: string, lat: number, lon: number, since: string, model: string];
-type Answer = { spots: Spot[]; complete: boolean };
+type Answer = { spots: Spot[]; complete: boolean; silent: number };
 type Cell = { spots: Spot[]; x: number; y: number };
 
 const CELL_PX = 64;
@@ -28,21 +30,31 @@ function sinceText(since: string): string {
 }
 
 class FleetMap {
-  private map: L.Map;
+  private map: L.Map | null = null;
   private shown = L.layerGroup();
+  private grid: MetricGrid | null = null;
   private spots: Spot[] = [];
   private places: L.LatLng[] = [];
   private gcj: boolean;
-  private fitted = false;
   private text = "";
   private timer = 0;
   private watcher: ResizeObserver;
 
   constructor(private root: HTMLElement) {
-    const canvas = root.querySelector<HTMLElement>(".map-canvas") ?? root;
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.gcj = root.dataset["datum"] === "gcj02";
-    this.map = L.map(canvas, {
+    root.addEventListener("live", () => this.soon());
+    this.watcher = new ResizeObserver(() => {
+      if (this.root.isConnected) this.map?.invalidateSize();
+      else this.dispose();
+    });
+    this.watcher.observe(root);
+    void this.load();
+  }
+
+  private made(): L.Map {
+    const canvas = this.root.querySelector<HTMLElement>(".map-canvas") ?? this.root;
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const map = L.map(canvas, {
       attributionControl: false,
       zoomControl: false,
       fadeAnimation: !still,
@@ -52,22 +64,16 @@ class FleetMap {
       center: [40.84, 111.75],
       zoom: 10,
     });
-    L.control.zoom({ zoomInTitle: t("放大"), zoomOutTitle: t("缩小") }).addTo(this.map);
-    L.control.scale({ imperial: false, maxWidth: 120 }).addTo(this.map);
-    const tiles = root.dataset["tiles"];
+    L.control.zoom({ zoomInTitle: t("放大"), zoomOutTitle: t("缩小") }).addTo(map);
+    L.control.scale({ imperial: false, maxWidth: 120 }).addTo(map);
+    const { tiles, attribution } = this.root.dataset;
     if (tiles) {
-      L.tileLayer(tiles, { maxZoom: CLOSEST }).addTo(this.map);
-      L.control.attribution({ prefix: false }).addAttribution(root.dataset["attribution"] ?? "").addTo(this.map);
+      L.tileLayer(tiles, { maxZoom: CLOSEST }).addTo(map);
+      L.control.attribution({ prefix: false }).addAttribution(attribution ?? "").addTo(map);
     }
-    this.shown.addTo(this.map);
-    this.map.on("moveend", () => this.draw());
-    root.addEventListener("live", () => this.soon());
-    this.watcher = new ResizeObserver(() => {
-      if (this.root.isConnected) this.map.invalidateSize();
-      else this.dispose();
-    });
-    this.watcher.observe(canvas);
-    void this.load();
+    this.shown.addTo(map);
+    map.on("moveend", () => this.draw());
+    return map;
   }
 
   private soon(): void {
@@ -99,36 +105,47 @@ class FleetMap {
     });
     if (this.spots.length === 0) {
       this.shown.clearLayers();
-      this.say("empty", t("没有静默的设备。"));
+      this.say("empty", answer.silent > 0 ? t("静默的设备都没有已知的位置，请看清单。") : t("现在没有静默的设备。有设备失去联系时，这里会画出它们在哪里。"));
       return;
     }
-    if (!this.fitted) {
-      this.fitted = true;
-      const bounds = L.latLngBounds(this.places);
-      this.map.fitBounds(bounds, { padding: [32, 32], maxZoom: 15, animate: false });
-      const { lat, lng } = bounds.getCenter();
-      if (!this.root.dataset["tiles"]) new MetricGrid({ lat, lon: lng }).addTo(this.map);
-    }
-    this.draw();
+    const again = this.root.dataset["state"] === "ready";
     const count = t("{n} 台静默设备有位置。点圆圈放大，点单台打开设备页。", { n: this.spots.length });
     this.say("ready", answer.complete ? count : `${count} ${t("设备太多，只画了最近静默的。")}`);
+    this.map ??= this.made();
+    // What somebody has gone closer to stays in sight.
+    if (!again) this.fit(this.map);
+    this.draw();
+  }
+
+  private fit(map: L.Map): void {
+    const bounds = L.latLngBounds(this.places);
+    map.invalidateSize();
+    map.fitBounds(bounds, { padding: [32, 32], maxZoom: 15, animate: false });
+    if (this.root.dataset["tiles"]) return;
+    const { lat, lng } = bounds.getCenter();
+    this.grid?.remove();
+    this.grid = new MetricGrid({ lat, lon: lng }).addTo(map);
   }
 
   private say(state: string, text: string): void {
     this.root.dataset["state"] = state;
-    this.root.querySelector(".map-note")?.replaceChildren(text);
+    const note = this.root.querySelector(".map-note");
+    // What stands there already is not read aloud again.
+    if (note && note.textContent !== text) note.replaceChildren(text);
   }
 
   /** Everything in sight, put into cells of the screen's own grid at this zoom. */
   private draw(): void {
     this.shown.clearLayers();
-    const bounds = this.map.getBounds().pad(0.2);
-    const zoom = this.map.getZoom();
+    const map = this.map;
+    if (!map) return;
+    const bounds = map.getBounds().pad(0.2);
+    const zoom = map.getZoom();
     const cells = new Map<string, Cell>();
     this.places.forEach((place, index) => {
       const spot = this.spots[index];
       if (!spot || !bounds.contains(place)) return;
-      const point = this.map.project(place, zoom);
+      const point = map.project(place, zoom);
       const key = `${Math.floor(point.x / CELL_PX)}:${Math.floor(point.y / CELL_PX)}`;
       const cell = cells.get(key) ?? { spots: [], x: 0, y: 0 };
       cell.spots.push(spot);
@@ -136,13 +153,13 @@ class FleetMap {
       cell.y += point.y;
       cells.set(key, cell);
     });
-    for (const cell of cells.values()) this.drawCell(cell, zoom);
+    for (const cell of cells.values()) this.drawCell(map, cell);
     this.root.dataset["clusters"] = String(cells.size);
   }
 
-  private drawCell(cell: Cell, zoom: number): void {
+  private drawCell(map: L.Map, cell: Cell): void {
     const count = cell.spots.length;
-    const place = this.map.unproject([cell.x / count, cell.y / count], zoom);
+    const place = map.unproject([cell.x / count, cell.y / count], map.getZoom());
     const [first] = cell.spots;
     if (!first) return;
     const single = count === 1;
@@ -153,7 +170,7 @@ class FleetMap {
       : t("{n} 台设备，点一下放大", { n: count });
     const shape = L.divIcon({ className: "map-marker", html, iconSize: [size, size] });
     const marker = L.marker(place, { icon: shape, title: text, alt: text, keyboard: true });
-    marker.on("click", () => (single ? this.open(first[0]) : this.closer(place, cell)));
+    marker.on("click", () => (single ? this.open(first[0]) : this.closer(map, place, cell)));
     this.shown.addLayer(marker);
     // Leaflet names a marker by its image's alt, which a div has not.
     marker.getElement()?.setAttribute("aria-label", text);
@@ -166,8 +183,8 @@ class FleetMap {
     link.remove();
   }
 
-  private closer(place: L.LatLng, cell: Cell): void {
-    if (this.map.getZoom() < CLOSEST) this.map.setView(place, Math.min(CLOSEST, this.map.getZoom() + 2));
+  private closer(map: L.Map, place: L.LatLng, cell: Cell): void {
+    if (map.getZoom() < CLOSEST) map.setView(place, Math.min(CLOSEST, map.getZoom() + 2));
     // In one house: no zoom parts them, so they are named.
     else this.say("ready", cell.spots.map(([id]) => id).join("、"));
   }
@@ -175,7 +192,7 @@ class FleetMap {
   private dispose(): void {
     clearTimeout(this.timer);
     this.watcher.disconnect();
-    this.map.remove();
+    this.map?.remove();
   }
 }
 
