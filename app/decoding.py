@@ -257,6 +257,7 @@ def _position(position: Position | None) -> dict[str, Any] | None:
         "lat": position.lat,
         "lon": position.lon,
         "accuracy_m": position.accuracy_m,
+        "altitude_m": position.altitude_m,
         "valid": position.valid,
         "speed_kmh": position.speed_kmh,
         "course_deg": position.course_deg,

@@ -59,7 +59,9 @@ class AlarmSignal:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A fix. WGS-84 degrees; `accuracy_m` in metres, None when the device does not say."""
+    """A fix. WGS-84 degrees; `accuracy_m` and `altitude_m` (above the sea) in metres, None when
+    the device does not say.
+    """
 
     lat: float
     lon: float
@@ -69,6 +71,7 @@ class Position:
     speed_kmh: float | None = None
     course_deg: float | None = None
     source: str = "gnss"
+    altitude_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,8 @@ class Decoded:
     """Result of one frame: the messages in it, what must be answered, and what was odd about it.
 
     `device` is the sender's address, given even where there is no message (a login, a keep-alive),
-    so that a byte stream knows whose connection it is. `rejects` are to be kept as dead letters,
+    so that a byte stream knows whose connection it is. `utc_offset` is the zone that a login says
+    its later times are in, in minutes east of UTC. `rejects` are to be kept as dead letters,
     `proposals` noted for who takes devices in.
     """
 
@@ -184,6 +188,7 @@ class Decoded:
     device: str = ""
     rejects: tuple[Reject, ...] = ()
     proposals: tuple[Proposal, ...] = ()
+    utc_offset: int | None = None
 
 
 class CodecError(ValueError):
@@ -200,8 +205,9 @@ class Frame:
 
     `retained` is MQTT's flag of an old message that a new subscriber gets: a press in it is not a
     press of now. `device` is the address that an earlier frame of the same connection gave
-    (`Decoded.device`), for protocols where only the login carries it. `received_at` is the time of
-    arrival (UTC), which some watches want to be told in the answer to their login.
+    (`Decoded.device`), for protocols where only the login carries it; so is `utc_offset`, in
+    minutes. `received_at` is the time of arrival (UTC), which some watches want to be told in the
+    answer to their login.
     """
 
     payload: bytes
@@ -209,6 +215,7 @@ class Frame:
     retained: bool = False
     device: str = ""
     received_at: datetime | None = None
+    utc_offset: int = 0
 
 
 Decoder = Callable[[Frame], Decoded]

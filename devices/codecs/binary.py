@@ -28,6 +28,10 @@ class Reader:
         self._at += count
         return taken
 
+    def peek(self, count: int) -> bytes:
+        """The next bytes, which stay to be read; fewer at the end."""
+        return self._data[self._at : self._at + count]
+
     def rest(self) -> bytes:
         """Everything that is left."""
         return self.take(self.left)

@@ -1,4 +1,4 @@
-"""GT06 packets that later models added: states of the terminal, modules, texts, things plugged in.
+"""GT06: heartbeats in their forms, texts, cameras, and reports that are lists of modules.
 
 What they hold differs from maker to maker and is told apart by length. Voltages are states: the
 metric catalogue knows the battery in percent only.
@@ -8,20 +8,23 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from devices.codecs.binary import Reader, printable
+from devices.codecs.binary import Reader
 from devices.codecs.fields import clean
+from devices.codecs.gt06_cells import read_cell
 from devices.codecs.gt06_fields import (
     FULL_LEVEL,
+    HEARTBEAT_ALARMS,
     Found,
     read_alarm,
     read_charge,
     read_gps,
     read_moment,
+    read_odometer,
     read_state,
     signed_word,
 )
-from devices.codecs.gt06_models import read_climate, read_event, read_percent
-from devices.messages import Position
+from devices.codecs.gt06_models import read_event, read_modules
+from devices.messages import CodecError, Position
 
 _TEXT_POSITION = re.compile(
     r"Current position! *Lat: *([NS])(\d+\.\d+), *Lon: *([EW])(\d+\.\d+), *"
@@ -29,228 +32,215 @@ _TEXT_POSITION = re.compile(
     r"DateTime: *(\d{4}-\d\d-\d\d) +(\d\d:\d\d:\d\d)",
     re.ASCII,
 )
-_BUTTON = re.compile(rb"BTBUTTON,([ -~]{1,32})")
+_CARD_IN_TEXT = re.compile(r"<ICCID:(\d{19,20})", re.ASCII)
+_MOST_BARS, _LOUDEST = 5, 100
+_UNKNOWN = 0x7FFF
+_OBD_WIDE = 14
+_OBD_WIDER = 16
+_TEMPERATURE_MODE = 4
 # Codes of module 0x2B in the words of the alarm packet.
-_HEARTBEAT_ALARMS = frozenset({0x01, 0x0E, 0x0F, 0x13, 0x23})
-"""What a heartbeat may say for as long as it lasts."""
-_MOST_BARS = 5
-_MODULE_ALARMS = {0x11: 0x19, 0x13: 0x02, 0x14: 0x13}
+_MODULE_ALARMS = {0x11: 0x19, 0x12: 0x0E, 0x13: 0x02, 0x14: 0x13}
+_CAMERA_EVENTS = {
+    0x76: "temperature_alarm",
+    0x80: "vibration",
+    0x87: "overspeed",
+    0x88: "power_cut",
+    0x90: "harsh_acceleration",
+    0x91: "harsh_braking",
+    0x92: "harsh_cornering",
+    0x93: "collision",
+}
 
 
-def read_heartbeat(content: bytes) -> Found:
+def read_heartbeat(found: Found, reader: Reader) -> None:
     """0x13: state, voltage level, signal, language; or voltage of two bytes; or 14 and 16 bytes."""
-    found = Found()
-    if not content:
-        return found
-    read_state(found, content[0])
-    if len(content) in (14, 16):
-        _wide_heartbeat(found, Reader(content[-9:]))
-    elif 3 <= len(content) <= 6:
-        if content[1] <= FULL_LEVEL or (content[1] <= 100 and content[2] <= _MOST_BARS):
-            read_charge(found, content[1])
-            if len(content) == 5 and content[3] == 0xF0:
-                found.states["power_v"] = content[4] / 10
-            elif len(content) == 5 and content[3] in _HEARTBEAT_ALARMS:
-                read_alarm(found, content[3], level=True)
-        else:
-            found.states["power_v"] = int.from_bytes(content[1:3], "big") / 100
-    return found
+    if not reader.left:
+        return
+    length = reader.left
+    read_state(found, reader.uint(1))
+    if length in (_OBD_WIDE, _OBD_WIDER):
+        _wide_heartbeat(found, reader)
+        return
+    tail = reader.take(min(reader.left, 5))
+    if not len(tail) >= 2:
+        return
+    level = tail[0] <= FULL_LEVEL and tail[1] <= _LOUDEST
+    if level or (tail[0] <= 100 and tail[1] <= _MOST_BARS):
+        read_charge(found, tail[0])
+        found.states["signal_level"] = tail[1]
+        if len(tail) == 4 and tail[2] == 0xF0:
+            found.states["power_v"] = tail[3] / 10
+        elif len(tail) == 4:
+            _extension(found, tail)
+    else:
+        found.states["power_v"] = int.from_bytes(tail[:2], "big") / 100
+
+
+def _extension(found: Found, tail: bytes) -> None:
+    """An alarm that lasts; or a supply, of which some write tenths in twelve bits."""
+    if tail[2] in HEARTBEAT_ALARMS:
+        read_alarm(found, tail[2], level=True)
+    elif tail[2] >> 4:
+        found.states["power_v"] = (int.from_bytes(tail[2:], "big") & 0xFFF) / 10
+    elif tail[2]:
+        found.states["extension"] = tail[2]
 
 
 def _wide_heartbeat(found: Found, reader: Reader) -> None:
-    """Battery in percent, mode, voltage, reserved, times, the terminal's temperature."""
-    percent = reader.uint(1)
+    """Signal and satellites, alarm, language, battery in percent, mode, voltage, reserved, times,
+    the terminal's temperature."""
+    last = reader.left == _OBD_WIDER - 1
+    signal = reader.uint(2)
+    found.states["satellites"] = (signal >> 10 & 0x1F) + (signal >> 5 & 0x1F)
+    found.states["signal_level"] = signal & 0x1F
+    read_alarm(found, reader.uint(1), level=True)
     reader.take(1)
+    percent, mode = reader.uint(1), reader.uint(1)
+    found.states["mode"] = mode
     voltage = reader.uint(2) / 100
     if voltage:
         # Without a voltage the percentage is a 1 that means nothing.
         found.states["power_v"] = voltage
         found.battery = float(percent) if percent <= 100 else None
-    reader.take(3)
-    found.readings["ambient_temperature"] = signed_word(reader.uint(2)) / 10
+    reader.take(5 if last else 3)
+    if mode == _TEMPERATURE_MODE:
+        found.readings["ambient_temperature"] = signed_word(reader.uint(2)) / 10
 
 
-def read_long_heartbeat(content: bytes) -> Found:
+def read_long_heartbeat(found: Found, reader: Reader) -> None:
     """0x23: state, voltage of the battery, signal."""
-    found = Found()
-    if content:
-        read_state(found, content[0])
-    if len(content) >= 4:
-        found.states["battery_v"] = int.from_bytes(content[1:3], "big") / 100
-    return found
+    if reader.left:
+        read_state(found, reader.uint(1))
+    if reader.left >= 3:
+        found.states["battery_v"] = reader.uint(2) / 100
+        found.states["signal_level"] = reader.uint(1)
 
 
-def read_states(content: bytes) -> Found:
+def read_states(found: Found, reader: Reader) -> None:
     """0x36: as a heartbeat, then modules with a length of one byte."""
-    found = read_heartbeat(content[:5])
-    for number, value in _modules(Reader(content[5:]), 1):
-        if number == 0x18 and value.left == 2:
-            found.states["battery_v"] = value.uint(2) / 100
-        elif number == 0x6A and value.left == 1:
-            read_percent(found, value.uint(1))
-    return found
+    read_heartbeat(found, Reader(reader.take(min(5, reader.left))))
+    read_modules(found, reader)
 
 
-def _modules(reader: Reader, width: int) -> Iterator[tuple[int, Reader]]:
+def _modules(reader: Reader) -> Iterator[tuple[int, Reader]]:
     """Number and content of each module; the last one may be cut off."""
-    while reader.left >= 2 + width:
-        number, length = reader.uint(2), reader.uint(width)
+    while reader.left >= 4:
+        number, length = reader.uint(2), reader.uint(2)
         yield number, Reader(reader.take(min(length, reader.left)))
 
 
-def read_modules(content: bytes) -> Found:
-    """7979 70: modules of a position, an alarm, a Bluetooth sensor."""
-    found = Found()
-    for number, value in _modules(Reader(content), 2):
-        if number == 0x33 and value.left >= 18:
-            found.at = _unix(value.uint(4)) or found.at
-            value.take(3)
-            read_gps(found, value, satellites=False)
-        elif number == 0x2C and value.left == 4:
-            found.at = found.at or _unix(value.uint(4))
-        elif number == 0x2B and value.left:
-            read_alarm(found, _MODULE_ALARMS.get(value.uint(1), 0))
-        elif number == 0x34 and value.left:
-            read_event(found, value.uint(1))
-        elif number == 0x18 and value.left == 2:
-            found.states["battery_v"] = value.uint(2) / 100
-        elif number == 0x7F and value.left >= 13:
-            value.take(9)
-            found.readings["ambient_temperature"] = value.sint(2) / 10
-            found.readings["humidity"] = value.uint(2) / 10
-        elif number == 0x03 and value.left >= 10:
-            found.states["iccid"] = value.take(10).hex().rstrip("f")
-    return found
+def read_report(found: Found, reader: Reader) -> None:
+    """7979 70: modules of a position, an alarm, a Bluetooth sensor, the terminal."""
+    for number, value in _modules(reader):
+        try:
+            _module(found, number, value)
+        except CodecError:
+            # Cut off: the modules before it still count.
+            return
 
 
-def read_state_list(content: bytes) -> Found:
-    """7979 F1: a time and states with numbers; 5 is the voltage."""
-    reader = Reader(content)
-    found = Found(at=_unix(reader.uint(4)))
-    for number, value in _modules(reader, 1):
-        if number == 5 and value.left == 2:
-            found.states["power_v"] = value.uint(2) / 100
-        elif number == 1 and value.left == 1:
-            found.states["moving"] = value.uint(1) in (2, 4)
-        elif number == 7 and value.left == 1:
-            found.charging = value.uint(1) > 0
-    return found
+def _module(found: Found, number: int, value: Reader) -> None:
+    if number == 0x33 and value.left >= 18:
+        found.at = unix(value.uint(4)) or found.at
+        found.states["satellites"] = value.uint(1)
+        found.altitude_m = float(value.sint(2))
+        read_gps(found, value, satellites=False)
+    elif number == 0x2C and value.left == 4:
+        found.at = found.at or unix(value.uint(4))
+    elif number == 0x2B and value.left:
+        code = value.uint(1)
+        if code:
+            found.states["event"] = code
+        read_alarm(found, _MODULE_ALARMS.get(code, 0))
+    elif number == 0x34 and value.left:
+        read_event(found, value.uint(1))
+    elif number == 0x7F and value.left >= 13:
+        _tag(found, value)
+    elif number == 0x11 and value.left >= 9:
+        read_cell(found, value, wide_network=True)
+    else:
+        _plain_module(found, number, value)
 
 
-def read_bluetooth(content: bytes) -> Found:
-    """7979 F2: a time, where, and what a Bluetooth device beside the terminal says: a button."""
-    found = Found(at=_unix(Reader(content).uint(4)))
-    match = _BUTTON.search(content)
-    if match is not None:
-        found.states["bluetooth_button"] = match[1].decode("ascii")
-    found.states["packet"] = "1F2"
-    return found
+def _plain_module(found: Found, number: int, value: Reader) -> None:
+    if number == 0x03 and value.left >= 10:
+        found.states["iccid"] = value.take(10).hex().rstrip("f")
+    elif number == 0x09:
+        found.states["satellites"] = value.uint(1)
+    elif number == 0x0A:
+        found.states["satellites_visible"] = value.uint(1)
+    elif number == 0x18 and value.left == 2:
+        found.states["battery_v"] = value.uint(2) / 100
+    elif number == 0x28:
+        found.states["hdop"] = value.uint(1) / 10
+    elif number == 0x2A:
+        inputs = value.uint(1)
+        found.states["door"], found.states["tamper"] = inputs & 0xF > 0, inputs >> 4 > 0
+    elif number == 0x2E and value.left == 4:
+        read_odometer(found, value.uint(4))
 
 
-def _unix(seconds: int) -> datetime | None:
+def _tag(found: Found, value: Reader) -> None:
+    """Address, voltage in mV, percent, tenths of a degree and of a percent, state."""
+    found.states["tag1_mac"] = value.take(6).hex()
+    millivolts = value.uint(2)
+    if millivolts != _UNKNOWN:
+        found.states["tag1_battery_v"] = millivolts / 1000
+    found.states["tag1_battery"] = value.uint(1)
+    found.readings["ambient_temperature"] = value.sint(2) / 10
+    found.readings["humidity"] = value.uint(2) / 10
+
+
+def unix(seconds: int) -> datetime | None:
+    """Seconds since 1970, 0 for no time."""
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
-def read_information(content: bytes) -> Found:
-    """7979 94: its first byte says what of."""
-    found = Found()
-    kind, rest = (content[0], content[1:]) if content else (-1, b"")
-    if kind in (0x00, 0x0B) and len(rest) == 2:
-        found.states["power_v"] = int.from_bytes(rest, "big") / 100
-    elif kind == 0x04:
-        found.states["result"] = clean(rest.decode("ascii", "replace"))[:200]
-    elif kind == 0x05 and rest:
-        if len(rest) >= 7:
-            found.at = read_moment(Reader(rest))
-        found.states["door"] = bool(rest[-1 if len(rest) < 7 else 6] & 1)
-    elif kind == 0x0A and len(rest) >= 26:
-        found.states["iccid"] = rest[16:26].hex().replace("f", "")
-    elif kind == 0x1B:
-        found.states["card"] = _readable(rest)
-    elif kind == 0x1E and len(rest) == 8:
-        read_climate(found, rest)
-    else:
-        found.states["packet"] = "194"
-    return found
-
-
-def read_serial(content: bytes) -> Found:
-    """7979 9B: what came over the serial port, behind a byte that says from what."""
-    return Found(states={"result": _readable(content[1:])})
-
-
-def _readable(data: bytes) -> str:
-    text = data.rstrip(b"\0\r\n")
-    return text.decode("ascii")[:200] if text and printable(text) else data.hex()[:200]
-
-
-def read_voltage(content: bytes) -> Found:
-    """7878 94."""
-    return Found(states={"power_v": int.from_bytes(content[:2], "big") / 100})
-
-
-def read_text(content: bytes, *, encoding: str) -> Found:
+def read_text(found: Found, text: str) -> None:
     """0x15 and 7979 21: the outcome of a command, or a position in words."""
-    found = Found()
-    text = content.decode(encoding, "replace")
     match = _TEXT_POSITION.match(text)
     if match is None:
         found.states["result"] = clean(text)[:200]
-        return found
+        if (card := _CARD_IN_TEXT.search(text)) is not None:
+            found.states["iccid"] = card[1]
+        return
     lat, lon = float(match[2]), float(match[4])
     lat, lon = -lat if match[1] == "S" else lat, -lon if match[3] == "W" else lon
     try:
-        found.at = datetime.fromisoformat(f"{match[7]}T{match[8]}+00:00")
-    except ValueError:
+        local = datetime.fromisoformat(f"{match[7]}T{match[8]}")
+        found.at = local.replace(tzinfo=found.zone).astimezone(UTC)
+    except (ValueError, OverflowError):
         found.at = None
     if abs(lat) <= 90 and abs(lon) <= 180:
         course = float(match[5]) % 360
         found.position = Position(
             lat, lon, at=found.at, speed_kmh=float(match[6]), course_deg=course
         )
-    return found
 
 
-def read_camera_alarm(content: bytes) -> Found:
+def read_camera_alarm(found: Found, reader: Reader) -> None:
     """0x95: time, position without satellites and speed, alarm code; or time and code only.
 
-    Behind FFFF and a byte: time, satellites, position, altitude, speed, code.
+    Behind FFFF and a byte: time, satellites, position, speed, supply, code. Names of recordings
+    follow.
     """
-    found, reader = Found(), Reader(content)
-    cameras = content[:2] == b"\xff\xff"
-    if cameras:
+    camera = reader.left >= 3 and reader.peek(2) == b"\xff\xff"
+    if camera:
         reader.take(3)
-    found.at = read_moment(reader)
-    if reader.left > 10:
-        read_gps(found, reader, satellites=cameras, speed=False)
-        if cameras:
-            reader.take(2)
-            supply = reader.uint(2)
-            if supply:
-                found.states["power_v"] = supply / 10
-        _camera_event(found, reader.uint(1))
-    elif reader.left:
-        found.states["alarm_code"] = reader.uint(1)
-    return found
-
-
-def _camera_event(found: Found, code: int) -> None:
-    """Codes of cameras are others than those of the alarm packet, but for the SOS."""
-    if code == 1:
+    found.at = read_moment(reader, found.zone)
+    positioned = reader.left > 10
+    if positioned:
+        read_gps(found, reader, satellites=camera, speed=False, camera=camera)
+        if camera and (supply := reader.uint(2)):
+            found.states["power_v"] = supply / 10
+    if not reader.left:
+        return
+    code = reader.uint(1)
+    if code == 1 and positioned:
         read_alarm(found, code)
-    elif code in (0x80, 0x88):
-        found.states["vibration" if code == 0x80 else "power_cut"] = True
     elif code:
         found.states["alarm_code"] = code
-
-
-def read_position_tail(found: Found, reader: Reader) -> None:
-    """Behind the cell of 0x22, 0x2D, 0x37: ignition, why, whether sent late; with 12 more
-    bytes mileage, travelling time, temperature and humidity."""
-    found.states["ignition"] = reader.uint(1) > 0
-    reader.take(1)
-    found.late = reader.uint(1) > 0
-    if reader.left == 12:
-        reader.take(8)
-        found.readings["ambient_temperature"] = signed_word(reader.uint(2)) / 100
-        found.readings["humidity"] = reader.uint(2) / 100
+        found.states[_CAMERA_EVENTS.get(code, "camera_event")] = True
+    reader.take(min(2, reader.left))
+    if files := clean(reader.rest().decode("ascii", "replace")):
+        found.states["files"] = files[:200]

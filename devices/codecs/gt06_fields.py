@@ -1,10 +1,10 @@
 """Fields that GT06 (Concox) packets share: the GPS block, the state byte, the alarm code.
 
-Times are taken as UTC, which the makers set by default.
+Times are taken as UTC, which the makers set by default, unless the login named another zone.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from devices.alarms import AlarmKind
 from devices.codecs.binary import Reader, moment
@@ -23,46 +23,92 @@ _ALARM_CODES: dict[int, tuple[AlarmKind, bool]] = {
     0x25: (AlarmKind.TAMPER, True),
     0x32: (AlarmKind.TAMPER, True),
 }
-_STATE_CODES = {0x02: "power_cut", 0x03: "vibration", 0x09: "moved", 0x11: "power_off"}
+# Codes that say nothing of a person: `alarm_code` keeps the number beside the word.
+_STATE_CODES = {
+    0x02: "power_cut",
+    0x03: "vibration",
+    0x06: "overspeed",
+    0x09: "moved",
+    0x0C: "power_on",
+    0x11: "power_off",
+    0x14: "door",
+    0x1A: "harsh_braking",
+    0x1B: "harsh_cornering",
+    0x26: "harsh_acceleration",
+    0x27: "harsh_braking",
+    0x28: "harsh_braking",
+    0x29: "harsh_acceleration",
+    0x2A: "harsh_cornering",
+    0x2B: "harsh_cornering",
+    0x2C: "collision",
+    0x2E: "harsh_cornering",
+    0x30: "harsh_braking",
+}
 # Bits 3 to 5 of the state byte, which every heartbeat repeats.
 _STANDING: dict[int, AlarmKind] = {
     3: AlarmKind.LOW_BATTERY,
     4: AlarmKind.SOS,
     7: AlarmKind.TAKEN_OFF,
 }
+_STANDING_STATES = {1: "vibration", 2: "power_cut", 6: "fence"}
 _DEGREE = 1_800_000
 FULL_LEVEL = 6
+HEARTBEAT_ALARMS = frozenset({0x01, 0x0E, 0x0F, 0x13, 0x23})
+"""What a heartbeat may say for as long as it lasts."""
 
 
 @dataclass(slots=True)
 class Found:
-    """What a packet says."""
+    """What a packet says. `zone` is that of its times, `nothing` that it is not to be stored."""
 
+    zone: tzinfo = UTC
     at: datetime | None = None
     position: Position | None = None
+    altitude_m: float | None = None
+    accuracy_m: float | None = None
     battery: float | None = None
     charging: bool | None = None
     late: bool = False
+    nothing: bool = False
     ack: CommandAck | None = None
     readings: dict[str, float] = field(default_factory=dict)
     alarms: dict[AlarmKind, AlarmSignal] = field(default_factory=dict)
     states: dict[str, Scalar] = field(default_factory=dict)
 
 
-def read_moment(reader: Reader) -> datetime | None:
+def read_moment(reader: Reader, zone: tzinfo = UTC) -> datetime | None:
     """Year of the century, month, day, hour, minute, second, a byte each."""
-    return moment([reader.uint(1) for _ in range(6)], UTC)
+    return moment([reader.uint(1) for _ in range(6)], zone)
 
 
-def read_gps(found: Found, reader: Reader, *, satellites: bool = True, speed: bool = True) -> None:
-    """Satellites, latitude, longitude in 1/30,000 of a minute, km/h, course and hemispheres."""
+def read_fix(found: Found, reader: Reader) -> None:
+    """The time, then the GPS block."""
+    found.at = read_moment(reader, found.zone)
+    read_gps(found, reader)
+
+
+def read_gps(
+    found: Found,
+    reader: Reader,
+    *,
+    satellites: bool = True,
+    speed: bool = True,
+    camera: bool = False,
+) -> None:
+    """Satellites, latitude, longitude in 1/30,000 of a minute, km/h, course and hemispheres.
+
+    Cameras write the course before the speed, which has two bytes.
+    """
     if satellites:
-        reader.take(1)
+        found.states["satellites"] = reader.uint(1) & 0xF
     lat, lon = reader.uint(4) / _DEGREE, reader.uint(4) / _DEGREE
-    kmh = float(reader.uint(1)) if speed else None
+    kmh = float(reader.uint(1)) if speed and not camera else None
     flags = reader.uint(2)
-    lat = lat if flags >> 10 & 1 else -lat
-    lon = -lon if flags >> 11 & 1 else lon
+    kmh = float(reader.uint(2)) if camera else kmh
+    if flags >> 14 & 1:
+        found.states["ignition"] = bool(flags >> 15)
+    lat = lat if flags >> 10 & 1 else 0.0 - lat
+    lon = 0.0 - lon if flags >> 11 & 1 else lon
     if abs(lat) > 90 or abs(lon) > 180:
         return
     valid = bool(flags >> 12 & 1) and (lat, lon) != (0, 0)
@@ -78,13 +124,18 @@ def read_gps(found: Found, reader: Reader, *, satellites: bool = True, speed: bo
 
 
 def read_state(found: Found, state: int) -> None:
-    """The state byte: bit 2 charging, bits 3 to 5 a standing alarm."""
+    """The state byte: armed, ignition, charging, bits 3 to 5 a standing alarm, bit 7 cut off."""
+    found.states["ignition"] = bool(state >> 1 & 1)
     found.charging = bool(state >> 2 & 1)
-    kind = _STANDING.get(state >> 3 & 0b111)
+    for bit, name in ((0, "armed"), (7, "blocked")):
+        if state >> bit & 1:
+            found.states[name] = True
+    standing = state >> 3 & 0b111
+    kind = _STANDING.get(standing)
     if kind is not None:
         found.alarms[kind] = AlarmSignal(kind, True, f"state {state:02X}", level=True)
-    elif state >> 3 & 0b111 == 2:
-        found.states["power_cut"] = True
+    elif standing in _STANDING_STATES:
+        found.states[_STANDING_STATES[standing]] = True
 
 
 def read_level(found: Found, level: int) -> None:
@@ -101,6 +152,17 @@ def read_charge(found: Found, value: int) -> None:
         found.battery = float(value)
 
 
+def read_percent(found: Found, percent: int) -> None:
+    """A battery in percent; more than 100 is none."""
+    if percent <= 100:
+        found.battery = float(percent)
+
+
+def read_odometer(found: Found, metres: int) -> None:
+    """Metres, as kilometres."""
+    found.states["odometer_km"] = metres / 1000
+
+
 def signed_word(word: int) -> int:
     """The highest bit is the sign, the rest the number."""
     return -(word & 0x7FFF) if word >> 15 else word
@@ -112,7 +174,7 @@ def read_alarm(found: Found, code: int, *, level: bool = False) -> None:
     if known is not None:
         kind, active = known
         found.alarms[kind] = AlarmSignal(kind, active, f"code {code:02X}", level=level)
-    elif code in _STATE_CODES:
-        found.states[_STATE_CODES[code]] = True
     elif code:
         found.states["alarm_code"] = code
+        if code in _STATE_CODES:
+            found.states[_STATE_CODES[code]] = True

@@ -44,6 +44,7 @@ class _Peer:
     frame: bytes = b""
     buffer: bytes = b""
     bad_in_a_row: int = 0
+    utc_offset: int = 0
 
     @property
     def sender(self) -> Sender:
@@ -209,6 +210,8 @@ class TcpListener:
         if decoded.device:
             peer.known = bool(work.parts) or (peer.known and peer.device == decoded.device)
             peer.device, peer.frame = decoded.device, payload
+        if decoded.utc_offset is not None:
+            peer.utc_offset = decoded.utc_offset
         for reply in decoded.replies:
             peer.writer.write(reply)
         async with asyncio.timeout(self._settings.tcp_idle_seconds):
@@ -250,7 +253,9 @@ class TcpListener:
         the same address: a mobile operator's watches share one.
         """
         try:
-            decoded = self._codec.decode(Frame(payload, device=peer.device))
+            decoded = self._codec.decode(
+                Frame(payload, device=peer.device, utc_offset=peer.utc_offset)
+            )
             wanted = {Address(self._codec.name, each.device) for each in decoded.messages}
             found = await self._registry.devices(wanted)
         except CodecError:
@@ -277,7 +282,7 @@ class TcpListener:
                 stored.set_result(work)
 
         now = utcnow()
-        frame = Frame(payload, device=peer.device, received_at=now)
+        frame = Frame(payload, device=peer.device, received_at=now, utc_offset=peer.utc_offset)
         delivery = Delivery(frame, "tcp", codec or self._codec, Arrival(now), settled)
         self._lane.offer(delivery)
         return await stored

@@ -63,6 +63,8 @@ def facts(message: Message) -> dict[str, Any]:
     if (position := message.position) is not None:
         said["position"] = [round(position.lat, 6), round(position.lon, 6)]
         said["fix"] = position.valid
+        if position.altitude_m is not None:
+            said["altitude_m"] = position.altitude_m
     if message.status is not None:
         fields = ("online", "battery_percent", "firmware", "rssi_dbm", "charging")
         values = {name: getattr(message.status, name) for name in fields}
