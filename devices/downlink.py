@@ -35,7 +35,8 @@ class CommandRequest:
     `gateway` is our id of the gateway or platform that the device is behind, `base_topics` are the
     trees of topics that its model has there. `form` is how the device's model words the command,
     empty where the codec's own form will do (`Profile.forms`). `last` is the last frame that came
-    on the device's TCP connection, for what has to be mirrored.
+    on the device's TCP connection, for what has to be mirrored. `route` is where a platform on
+    MQTT keeps the device, as its last message said (`Message.route`).
     """
 
     id: uuid.UUID
@@ -50,6 +51,7 @@ class CommandRequest:
     base_topics: tuple[str, ...] = ()
     form: str = ""
     last: bytes = b""
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,21 @@ class Downlink:
     topic: str = ""
 
 
-UNSAYABLE = frozenset({"unknown_command", "text_encoding", "too_long", "interval", "bad_value"})
+UNSAYABLE = frozenset(
+    {"unknown_command", "text_encoding", "too_long", "interval", "bad_value", "bad_device_id"}
+)
 """Why a command cannot be said to a device (`CodecError.reason` of an encoder), for the pages."""
+
+
+HANDED_OVER, TRANSMITTED, REPEATED, UNCONFIRMED = (
+    "handed_over",
+    "transmitted",
+    "repeated",
+    "unconfirmed",
+)
+PLATFORM_WORDS = frozenset({HANDED_OVER, TRANSMITTED, REPEATED, UNCONFIRMED})
+"""What is heard of a command that a platform has taken over, for the pages: it was published for
+the platform; a gateway has sent it; the device did not confirm it and gets it again; it did not."""
 
 
 class NotNow(Exception):

@@ -16,6 +16,9 @@ from devices.alarms import AlarmKind
 from devices.downlink import CommandName, CommandRequest, Downlink
 
 Scalar = str | int | float | bool
+PLATFORM_SAYS = "downlink"
+"""Kind of a message in which a platform tells what became of a command: the device itself has said
+nothing, and may be away."""
 NO_STATES: Mapping[str, Scalar] = MappingProxyType({})
 
 
@@ -106,6 +109,9 @@ class CommandAck:
     Which command: the one with this id; where a protocol has numbers instead (`modulus` > 0), the
     open one whose `number_of` (devices/downlink.py) is `number`, and where it has none of both, the
     first open one of these `names`. `names` narrow the choice by number, too.
+
+    `final` False is news of a command that is still under way: `detail` says what, nothing else
+    changes.
     """
 
     command_id: str
@@ -114,6 +120,7 @@ class CommandAck:
     names: frozenset[CommandName] = frozenset()
     number: int = 0
     modulus: int = 0
+    final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,7 @@ class Message:
     `states` are discrete states whose meaning a profile gives (`action`, `contact`, `smoke`, …).
     `via` is the address of the gateway that spoke for the device, empty when it spoke for itself:
     whether that gateway may speak for it is for the registry to say.
+    `route` is where the platform that speaks for it keeps it, where commands have to name that.
     """
 
     device: str
@@ -140,6 +148,7 @@ class Message:
     states: Mapping[str, Scalar] = field(default_factory=lambda: NO_STATES)
     flags: frozenset[Flag] = frozenset()
     via: str = ""
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +242,9 @@ class Codec:
     `commands` are those that the protocol has a form for; `encode` writes one down. It raises
     CodecError (reason: one of `downlink.UNSAYABLE`) for what cannot be said to the device, and
     NotNow for what cannot be said yet. `through_gateway` says that it reaches devices behind a
-    gateway or platform, too.
+    gateway or platform, too. `down_topics` are the MQTT filters that its commands are published
+    under. `keeps` says that a platform takes commands over and delivers them itself: what the
+    broker has taken is never sent again, or the device would carry it out as often.
     """
 
     name: str
@@ -245,3 +256,5 @@ class Codec:
     commands: frozenset[CommandName] = frozenset()
     encode: Encoder | None = None
     through_gateway: bool = False
+    down_topics: tuple[str, ...] = ()
+    keeps: bool = False

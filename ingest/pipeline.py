@@ -219,6 +219,7 @@ class Pipeline:
             await append_columns(tx, readings, late_before)
             await turn.comes()
             await _answers(tx, news, now)
+            await store.note_routes(tx, said.routes(news))
             await detection_store.note_movements(
                 tx, [*said.movements(news), *vitals.movements(taken)]
             )
@@ -350,7 +351,15 @@ def _part(
         place=(*delivery.place, index),
         retained=frame.retained,
         bridged=bool(frame.topic) and not frame.topic.startswith("silverline/"),
+        route=_route(delivery, message),
     )
+
+
+def _route(delivery: Delivery, message: Message) -> tuple[str, str] | None:
+    """Where commands to the device go, if it was heard by the way on which they are sent."""
+    if delivery.codec is None or delivery.transport != "mqtt" or not message.route:
+        return None
+    return delivery.codec.name, message.route
 
 
 def _proposals(works: Iterable[Work]) -> Iterator[Proposal]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from devices.messages import Flag
+from devices.messages import PLATFORM_SAYS, Flag
 from ingest.store import Touch
 from ingest.work import Part
 
@@ -29,7 +29,7 @@ def _note(touch: Touch, part: Part, now: datetime) -> None:
         # A last will: the broker speaks of a device that has gone. That is no sign of life.
         if _live(part, now):
             touch.online, touch.gone_at = False, part.received_at
-    elif _live(part, now):
+    elif _live(part, now) and part.message.kind != PLATFORM_SAYS:
         _seen(touch, part.received_at)
     if status is not None and not _from_before(part, now):
         touch.battery = _newer(status.battery_percent, touch.battery)

@@ -78,6 +78,11 @@ def acks(parts: Iterable[Part]) -> Iterator[tuple[int, CommandAck]]:
             yield part.device.no, part.message.ack
 
 
+def routes(parts: Iterable[Part]) -> dict[int, tuple[str, str]]:
+    """By which codec and where platforms keep their devices, by the number of the device."""
+    return {part.device.no: part.route for part in parts if part.route is not None}
+
+
 def updates(parts: Iterable[Part]) -> Iterator[tuple[int, UpdateProgress]]:
     """How far devices are with a new firmware, with their numbers."""
     for part in parts:

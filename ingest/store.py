@@ -117,6 +117,23 @@ async def last_position(tx: Tx, device_no: int) -> LastPosition | None:
     )
 
 
+async def note_routes(tx: Tx, routes: Mapping[int, tuple[str, str]]) -> None:
+    """Keep by which codec and where platforms keep devices; what is known so is not written."""
+    if not routes:
+        return
+    ordered = sorted((no, *route) for no, route in routes.items())
+    await execute(
+        tx,
+        "INSERT INTO device_route (device_no, codec, route)"
+        " SELECT n.no, n.codec, n.route FROM unnest(%s::bigint[], %s::text[], %s::text[])"
+        " AS n (no, codec, route) LEFT JOIN device_route r ON r.device_no = n.no"
+        " WHERE (r.codec, r.route) IS DISTINCT FROM (n.codec, n.route)"
+        " ON CONFLICT (device_no) DO UPDATE SET codec = excluded.codec, route = excluded.route",
+        ([no for no, _, _ in ordered], [codec for _, codec, _ in ordered],
+         [route for _, _, route in ordered]),
+    )  # fmt: skip
+
+
 @dataclass(slots=True)
 class Touch:
     """What a batch of messages says of one device; None leaves as it is what is known.

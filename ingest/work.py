@@ -106,8 +106,8 @@ class Part:
 
     `content` is what makes a message without number or time another one than the next: its frame
     and its place there. `place` is that of the frame, and its own in it. `at` is the time at which
-    it counts. `urgent` are the device's own alarms, which go ahead of everything else; `signals`
-    what it says besides.
+    it counts. `route` is by which codec and where a platform on MQTT keeps the device. `urgent` are
+    the device's own alarms, which go ahead of everything else; `signals` what it says besides.
     """
 
     message: Message
@@ -118,6 +118,7 @@ class Part:
     place: tuple[int, int, int]
     retained: bool = False
     bridged: bool = False
+    route: tuple[str, str] | None = None
     at: datetime = field(init=False)
     identity: Identity = field(init=False)
     observation: Observation = field(init=False)

@@ -2,24 +2,38 @@
 
 `application/<id>/device/<DevEUI>/event/<up|status|join|…>`. Source: ChirpStack's documentation,
 "Event types". The decoder of a payload is found by the tag `decoder` or by the name of the device
-profile; see lorawan.py.
+profile; see lorawan.py. Commands go to `…/command/down` ("MQTT integration") and wait in the
+device's queue under our own id, which `ack`, `txack` and `log` name again.
 """
 
 import re
+from dataclasses import replace
+from datetime import UTC
 from typing import Any
 
-from devices.codecs.fields import JsonObject, clean, load_json, load_object
+from devices.codecs.fields import JsonObject, clean, dump_json, load_json, load_object, topic_of
 from devices.codecs.lorawan import (
+    COMMANDS,
     address,
     decoder_for,
     loudest,
     payload_bytes,
+    payload_of,
+    place_of,
     position_of,
     server_time,
     uplink,
 )
 from devices.codecs.properties import battery_status, number_of
+from devices.downlink import (
+    TRANSMITTED,
+    UNCONFIRMED,
+    CommandName,
+    CommandRequest,
+    Downlink,
+)
 from devices.messages import (
+    PLATFORM_SAYS,
     Codec,
     CodecError,
     CommandAck,
@@ -31,27 +45,36 @@ from devices.messages import (
     Reading,
 )
 
-_TOPIC = re.compile(r"application/[^/]+/device/([^/]+)/(?:event|command)/([a-z]+)")
+_TOPIC = re.compile(r"application/([^/]+)/device/([^/]+)/(?:event|command)/([a-z]+)")
+_EUI = re.compile(r"[0-9a-f]{16}")
+_QUEUE = frozenset({"ack", "txack", "log"})
+# Why the server has thrown a command away.
+_DISCARDED = frozenset({"DOWNLINK_PAYLOAD_SIZE", "EXPIRED"})
 
 
 def decode(frame: Frame) -> Decoded:
     """Decode one event; `Message.device` is the DevEUI in small letters.
 
-    up, status, join, location and ack become messages, the others come to nothing. CodecError
-    reasons: unknown_topic, bad_device_id, oversized, malformed_json, not_an_object, bad_type,
-    bad_value.
+    up, status, join, location and what is said of commands become messages, the others come to
+    nothing. CodecError reasons: unknown_topic, bad_device_id, oversized, malformed_json,
+    not_an_object, bad_type, bad_value.
     """
     match = _TOPIC.fullmatch(frame.topic)
     if match is None:
         raise CodecError("unknown_topic", "the topic is not application/…/device/…/event/…")
-    device, kind = address(match[1], "the DevEUI").lower(), match[2]
-    if kind not in ("up", "status", "join", "location", "ack"):
+    device, kind = address(match[2], "the DevEUI").lower(), match[3]
+    if kind in _QUEUE:
+        return _said_of_command(device, kind, load_object(frame.payload))
+    if kind not in ("up", "status", "join", "location"):
         return Decoded(device=device)
     event = load_object(frame.payload)
-    if kind == "up":
-        return _up(device, event)
-    if kind == "ack":
-        return _ack(device, event)
+    decoded = _up(device, event) if kind == "up" else _said(device, kind, event)
+    application = clean(match[1])[:128]
+    messages = tuple(replace(message, route=application) for message in decoded.messages)
+    return replace(decoded, messages=messages)
+
+
+def _said(device: str, kind: str, event: JsonObject) -> Decoded:
     warnings: list[str] = []
     at = server_time(event.get("time"), warnings)
     flags = frozenset() if at else frozenset({Flag.TIME_MISSING})
@@ -71,14 +94,38 @@ def decode(frame: Frame) -> Decoded:
     return Decoded((message,), (), tuple(warnings), device)
 
 
-def _ack(device: str, event: JsonObject) -> Decoded:
-    """The device confirmed a downlink of ours, or did not."""
-    item, confirmed = event.get("queueItemId"), event.get("acknowledged")
-    if not isinstance(item, str) or not isinstance(confirmed, bool):
+def _said_of_command(device: str, kind: str, event: JsonObject) -> Decoded:
+    """What became of a command: confirmed or not, sent by a gateway, or thrown away."""
+    given: JsonObject = event
+    if kind == "log":
+        context = event.get("context")
+        given = context if isinstance(context, dict) else {}
+    item = given.get("queue_item_id" if kind == "log" else "queueItemId")
+    if not isinstance(item, str) or not item:
+        return Decoded(device=device)
+    ack: CommandAck | None = CommandAck(clean(item)[:64], ok=True, detail=TRANSMITTED, final=False)
+    if kind == "ack":
+        ack = _confirmed(clean(item)[:64], event.get("acknowledged"))
+    elif kind == "log":
+        ack = _discarded(clean(item)[:64], event)
+    if ack is None:
         return Decoded(device=device)
     flags = frozenset({Flag.TIME_MISSING})
-    ack = CommandAck(clean(item)[:64], ok=confirmed)
-    return Decoded((Message(device, "ack", ack=ack, flags=flags),), device=device)
+    word = "ack" if kind == "ack" and ack.ok else PLATFORM_SAYS
+    return Decoded((Message(device, word, ack=ack, flags=flags),), device=device)
+
+
+def _confirmed(item: str, confirmed: Any) -> CommandAck | None:
+    if not isinstance(confirmed, bool):
+        return None
+    return CommandAck(item, ok=confirmed, detail="" if confirmed else UNCONFIRMED)
+
+
+def _discarded(item: str, event: JsonObject) -> CommandAck | None:
+    code, text = event.get("code"), event.get("description")
+    if not isinstance(code, str) or code not in _DISCARDED:
+        return None
+    return CommandAck(item, ok=False, detail=clean(text)[:200] if isinstance(text, str) else code)
 
 
 def _up(device: str, event: JsonObject) -> Decoded:
@@ -106,9 +153,36 @@ def _object(event: JsonObject) -> Any:
     return event.get("object")
 
 
+def encode(request: CommandRequest) -> Downlink:
+    """A command for the device's queue, which the server empties when the device listens.
+
+    `expiresAt` is for ChirpStack 4.12 and later; older ones leave it out. Raises NotNow and
+    CodecError (bad_device_id, unknown_command, interval).
+    """
+    device = request.address.lower()
+    if _EUI.fullmatch(device) is None:
+        raise CodecError("bad_device_id", "the name in the protocol must be the DevEUI")
+    port, data = payload_of(request)
+    body = {
+        "devEui": device,
+        "confirmed": request.name is not CommandName.REBOOT,
+        "fPort": port,
+        "data": data,
+        "id": str(request.id),
+        "expiresAt": request.expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+    }
+    topic = topic_of("application", place_of(request), "device", device, "command", "down")
+    return Downlink(dump_json(body), topic)
+
+
 CODEC = Codec(
     name="chirpstack",
     title="ChirpStack v4 (JSON / MQTT)",
     decode=decode,
     express_topics=("application/+/device/+/event/+",),
+    commands=COMMANDS,
+    encode=encode,
+    through_gateway=True,
+    down_topics=("application/+/device/+/command/down",),
+    keeps=True,
 )

@@ -18,6 +18,7 @@ MAX_PAYLOAD = 64 * 1024
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NO_TOPIC = re.compile(r"[+#\x00-\x1f\x7f]")
 
 JsonObject = Mapping[str, Any]
 
@@ -48,6 +49,19 @@ def dump_json(value: Any) -> bytes:
         return orjson.dumps(value)
     except orjson.JSONEncodeError as error:
         raise CodecError("malformed_json", "the document is nested too deeply") from error
+
+
+def topic_of(*levels: str) -> str:
+    """A topic to publish under; a part may have several levels itself (MQTT 3.1.1, section 4.7).
+
+    Reason: bad_device_id.
+    """
+    topic = "/".join(levels)
+    if not all(topic.split("/")) or _NO_TOPIC.search(topic):
+        raise CodecError(
+            "bad_device_id", f"the name in the protocol is no part of a topic: {topic}"
+        )
+    return topic
 
 
 def as_number(value: Any, name: str) -> float:

@@ -4,9 +4,15 @@ The bytes of a sensor mean nothing without its model's decoder. Ours is found by
 says of the device (a tag `decoder`, a brand, the name of its profile) and goes ahead of the object
 of the server's own decoder, whose words differ from version to version; without either the bytes
 are kept as a state.
+
+Down it goes the same way: what a model takes for a command stands in its profile (`forms`), FPort
+and payload, `85:FF03{seconds}`. A class A device listens only after it has spoken, so that the
+server keeps a command until then: it must be given it once. A setting asks for the confirmation of
+LoRaWAN. A reboot does not, because who restarts cannot confirm, and would be told again and again;
+it is answered by the model's own words (`reboot`, `power_on`).
 """
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,10 +21,19 @@ from types import MappingProxyType
 from typing import Any
 
 from devices.codecs.fields import JsonObject, clean, from_iso
-from devices.codecs.milesight import read_object
+from devices.codecs.milesight import ANSWER, read_object
 from devices.codecs.milesight import read_payload as read_milesight
 from devices.codecs.properties import battery_status, number_of, readings_of, states_of
-from devices.messages import CodecError, DeviceStatus, Flag, Message, Position, Scalar
+from devices.downlink import CommandName, CommandRequest, NotNow, worded
+from devices.messages import (
+    CodecError,
+    CommandAck,
+    DeviceStatus,
+    Flag,
+    Message,
+    Position,
+    Scalar,
+)
 
 Decoder = Callable[[bytes], tuple[dict[str, Scalar], tuple[str, ...]]]
 
@@ -50,7 +65,10 @@ _SWITCHES: Mapping[str, tuple[str, bool]] = {
     "leak": ("water_leak", True),
 }
 _IN_BED = {"in_bed": True, "out_of_bed": False, "vacant": False}
+COMMANDS = frozenset({CommandName.SET_INTERVAL, CommandName.REBOOT})
 _MAX_PAYLOAD = 255
+# Below a minute the share of the air that a device may take is used up; above, Milesight's limit.
+_SHORTEST, _LONGEST = 60, 64_800
 # Everything that is not the satellites' word is a network's estimate.
 _SOURCES = {
     "GEO_RESOLVER_TDOA": "cell",
@@ -121,13 +139,14 @@ def uplink(
     bed = _IN_BED.get(str(properties.get("detection_status")))
     if bed is not None:
         properties = {**properties, "bed_occupied": bed}
-    states = states_of(properties, skip=(), numbers=_NUMBERS, warnings=warnings)
+    states = states_of(properties, skip=(ANSWER,), numbers=_NUMBERS, warnings=warnings)
     message = Message(
         device=device,
         kind="vitals",
         at=at,
         readings=readings_of(properties, _NUMBERS, _SWITCHES),
         status=_status(properties.get("battery"), rssi),
+        ack=_answer(properties),
         states=MappingProxyType(states),
         flags=frozenset() if at else frozenset({Flag.TIME_MISSING}),
     )
@@ -137,6 +156,45 @@ def uplink(
 def _status(battery: Any, rssi: float | None) -> DeviceStatus | None:
     status = battery_status(battery)
     return status if rssi is None else replace(status or DeviceStatus(), rssi_dbm=rssi)
+
+
+def _answer(properties: JsonObject) -> CommandAck | None:
+    """What a model says itself to a command: its new interval, or that it has started."""
+    answer = properties.get(ANSWER)
+    started = properties.get("power_on") is True or properties.get("device_status") == "on"
+    if started or answer == "reboot" or properties.get("reboot") == "yes":
+        return CommandAck("", ok=True, names=frozenset({CommandName.REBOOT}))
+    if answer or "report_interval" in properties or "reporting_interval" in properties:
+        return CommandAck("", ok=True, names=frozenset({CommandName.SET_INTERVAL}))
+    return None
+
+
+def place_of(request: CommandRequest) -> str:
+    """The application that the server keeps the device in. Raises NotNow before its first word."""
+    if not request.route:
+        raise NotNow("the device has not been heard over MQTT yet: its application is not known")
+    return request.route
+
+
+def payload_of(request: CommandRequest) -> tuple[int, str]:
+    """FPort, and the payload as base64. CodecError reasons: unknown_command, interval."""
+    port, _, form = request.form.partition(":")
+    values: dict[str, str] = {}
+    if request.name is CommandName.SET_INTERVAL:
+        seconds = int(request.args["seconds"])
+        if not _SHORTEST <= seconds <= _LONGEST:
+            text = f"LoRaWAN devices report every {_SHORTEST} to {_LONGEST} seconds"
+            raise CodecError("interval", text)
+        values = {"seconds": _word(seconds), "minutes": _word(-(-seconds // 60))}
+    try:
+        return int(port), b64encode(bytes.fromhex(worded(form, **values))).decode()
+    except ValueError as error:
+        text = f"{request.profile} has no payload for {request.name}"
+        raise CodecError("unknown_command", text) from error
+
+
+def _word(number: int) -> str:
+    return number.to_bytes(2, "little").hex()
 
 
 def loudest(gateways: Any) -> float | None:

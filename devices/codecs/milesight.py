@@ -1,9 +1,10 @@
 """Milesight LoRaWAN payloads: channel, type, value, one after the other, little-endian.
 
 Read: VS373 fall radar, WS101 and WS156 buttons, WS301 door, WS202 and VS-line motion, EM300 leak,
-temperature and humidity, UC and battery channels. Source: the maker's user guides and its decoders
-in TheThingsNetwork/lorawan-devices. A channel that is not known ends the reading, as its length is
-not known either.
+temperature and humidity, UC and battery channels, and the answers to reboot and reporting interval
+(the command once more, its first byte FE or FF). Source: the maker's user guides, its decoders in
+TheThingsNetwork/lorawan-devices and its decoders and encoders in Milesight-IoT/SensorDecoders. A
+channel that is not known ends the reading, as its length is not known either.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +15,9 @@ from devices.messages import Scalar
 
 Properties = dict[str, Scalar]
 Handler = Callable[[Properties, bytes], None]
+
+ANSWER = "answer to a command"
+"""Property that says which command of ours the payload answers."""
 
 _DETECTION = {0: "normal", 1: "vacant", 2: "in_bed", 3: "out_of_bed", 4: "fall"}
 _TARGET = {0: "normal", 1: "motionless", 2: "abnormal", 3: "lying_down"}
@@ -80,6 +84,18 @@ def _ignore(_: Properties, __: bytes) -> None:
     """Serial numbers and the like."""
 
 
+def _power_on(found: Properties, data: bytes) -> None:
+    # FF in the start message of every model; VS373 tells of 0 and 1 besides.
+    found["power_on"] = data[0] != 0
+
+
+def _answers(command: str) -> Handler:
+    def read(found: Properties, _: bytes) -> None:
+        found[ANSWER] = command
+
+    return read
+
+
 def _version(found: Properties, data: bytes) -> None:
     found["firmware_version"] = f"v{data[0]}.{data[1]}"
 
@@ -138,13 +154,16 @@ _CHANNELS: dict[int, tuple[int, Handler]] = {
     0x0CB4: (9, _ignore),
     0x20CE: (9, _past_alarm),
     0xFF01: (1, _ignore),
-    0xFF03: (2, _ignore),
+    0xFE03: (2, _answers("set_interval")),
+    0xFE10: (1, _answers("reboot")),
+    0xFE8E: (3, _answers("set_interval")),
+    0xFF03: (2, _answers("set_interval")),
     0xFF08: (6, _ignore),
     0xFF09: (2, _ignore),
     0xFF0A: (2, _version),
-    0xFF0B: (1, _switch("power_on")),
+    0xFF0B: (1, _power_on),
     0xFF0F: (1, _ignore),
-    0xFF10: (1, _ignore),
+    0xFF10: (1, _answers("reboot")),
     0xFF16: (8, _ignore),
     0xFF18: (2, _ignore),
     0xFF28: (1, _ignore),
@@ -152,6 +171,7 @@ _CHANNELS: dict[int, tuple[int, Handler]] = {
     0xFF2F: (1, _ignore),
     0xFF3E: (1, _ignore),
     0xFF74: (1, _ignore),
+    0xFF8E: (3, _answers("set_interval")),
     0xFFFE: (1, _ignore),
     0xFFFF: (2, _ignore),
     _ANY | 0x67: (2, _number("temperature", 10, signed=True)),

@@ -2,7 +2,9 @@
 
 Topics `owntracks/<user>/<device>` (location, lwt) and `…/event` (transition: a region entered or
 left). Source: the project's booklet, page "JSON". A region is what the owner of the telephone
-calls one; leaving it is told as leaving the fence, entering it ends that.
+calls one; leaving it is told as leaving the fence, entering it ends that. The command to report
+goes to `…/cmd`; the location that answers it has the trigger `r`. There is none for the interval:
+telephones refuse `setConfiguration` unless told otherwise, and answer it with nothing.
 """
 
 from collections.abc import Mapping
@@ -17,13 +19,16 @@ from devices.codecs.fields import (
     from_seconds,
     load_object,
     require,
+    topic_of,
     within,
 )
 from devices.codecs.properties import battery_status, number_of
+from devices.downlink import CommandName, CommandRequest, Downlink
 from devices.messages import (
     AlarmSignal,
     Codec,
     CodecError,
+    CommandAck,
     Decoded,
     DeviceStatus,
     Flag,
@@ -56,7 +61,7 @@ def decode(frame: Frame) -> Decoded:
     report = load_object(frame.payload)
     kind = report.get("_type")
     if kind == "location":
-        message = _location(device, report)
+        message = _location(device, report, retained=frame.retained)
     elif kind == "transition":
         message = _transition(device, report)
     elif kind == "lwt":
@@ -74,11 +79,14 @@ def decode(frame: Frame) -> Decoded:
     return Decoded((message,), device=device)
 
 
-def _location(device: str, report: JsonObject) -> Message:
+def _location(device: str, report: JsonObject, *, retained: bool) -> Message:
     position = _position(report)
     battery, source, trigger = number_of(report.get("batt")), report.get("bs"), report.get("t")
     charging = _CHARGING.get(source) if isinstance(source, int) else None
     states = {"trigger": clean(trigger)[:8]} if isinstance(trigger, str) and trigger else {}
+    # What the broker kept for new subscribers answers an older request.
+    answers = trigger == "r" and not retained
+    ack = CommandAck("", ok=True, names=frozenset({CommandName.LOCATE})) if answers else None
     return Message(
         device=device,
         kind="location",
@@ -86,6 +94,7 @@ def _location(device: str, report: JsonObject) -> Message:
         readings=() if battery is None else (Reading("battery", battery),),
         position=position,
         status=battery_status(battery, charging=charging),
+        ack=ack,
         states=MappingProxyType(states),
         flags=frozenset() if position.at else frozenset({Flag.TIME_MISSING}),
     )
@@ -144,10 +153,21 @@ def _optional(report: JsonObject, name: str) -> float | None:
     return value if value is not None and value >= 0 else None
 
 
+def encode(request: CommandRequest) -> Downlink:
+    """A request for where the telephone is. CodecError reasons: unknown_command, bad_device_id."""
+    if request.name is not CommandName.LOCATE:
+        raise CodecError("unknown_command", f"{request.name} has no form in this protocol")
+    topic = topic_of("owntracks", request.address, "cmd")
+    return Downlink(b'{"_type":"cmd","action":"reportLocation"}', topic)
+
+
 CODEC = Codec(
     name="owntracks",
     title="OwnTracks (JSON / MQTT)",
     decode=decode,
     topics=("owntracks/+/+",),
     express_topics=("owntracks/+/+/event",),
+    commands=frozenset({CommandName.LOCATE}),
+    encode=encode,
+    down_topics=("owntracks/+/+/cmd",),
 )

@@ -370,4 +370,5 @@ CODEC = Codec(
     express_topics=("silverline/v1/+/alarm",),
     commands=frozenset(CommandName),
     encode=encode_command,
+    down_topics=("silverline/v1/+/command",),
 )

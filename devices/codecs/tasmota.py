@@ -4,7 +4,9 @@
 `tele/…/STATE` and `STATUS11` the state of the chip, `tele/…/LWT` Online or Offline, `RESULT` what a
 button did or a radio bridge heard. Numbers may come as strings. Times are local and without a zone
 unless the device is told otherwise (SetOption52), so that one without a zone is not used.
-Source: tasmota.github.io, pages MQTT, Buttons and Switches, RF, Zigbee.
+A command goes to `cmnd/<topic>/<command>`; the device repeats its name in `stat/<topic>/RESULT`
+(with SetOption4 1 under its own name), that is all that it has to be known by.
+Source: tasmota.github.io, pages MQTT, Commands, Buttons and Switches, Buzzer, RF, Zigbee.
 """
 
 import re
@@ -13,11 +15,13 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from devices.codecs.fields import JsonObject, clean, load_object
+from devices.codecs.fields import JsonObject, clean, load_object, topic_of
 from devices.codecs.properties import number_of
+from devices.downlink import CommandName, CommandRequest, Downlink
 from devices.messages import (
     Codec,
     CodecError,
+    CommandAck,
     Decoded,
     DeviceStatus,
     Flag,
@@ -49,6 +53,14 @@ _NOT_STATES = frozenset(
 _PRESSED = re.compile(r"(?:Button|Switch)\d{1,2}", re.ASCII)
 _MAX_STATES = 32
 _MAX_DEVICES = 64
+_WORDS: Mapping[CommandName, str] = {
+    CommandName.RING: "Buzzer",
+    CommandName.SET_INTERVAL: "TelePeriod",
+    CommandName.REBOOT: "Restart",
+}
+_NAME_OF_WORD = {word.upper(): name for name, word in _WORDS.items()}
+_ANSWERS = frozenset({"RESULT", *_NAME_OF_WORD})
+_RING_SECONDS = 30
 _SENSORS = frozenset({("tele", "SENSOR"), ("stat", "STATUS10"), ("stat", "STATUS8")})
 
 
@@ -56,8 +68,8 @@ def decode(frame: Frame) -> Decoded:
     """Decode one report; `Message.device` is Tasmota's topic of the device.
 
     Of what a bridge hears it is `<topic>/<name or address>` (Zigbee) or `<topic>/<code>` (radio).
-    Answers to commands come to nothing. CodecError reasons: unknown_topic, oversized,
-    malformed_json, not_an_object, bad_value.
+    Answers to commands other than ours come to nothing. CodecError reasons: unknown_topic,
+    oversized, malformed_json, not_an_object, bad_value.
     """
     prefix, _, rest = frame.topic.partition("/")
     device, _, leaf = rest.rpartition("/")
@@ -76,9 +88,10 @@ def decode(frame: Frame) -> Decoded:
         return Decoded((_sensors(device, sensors),), device=device)
     if (prefix, leaf) in (("tele", "STATE"), ("stat", "STATUS11")):
         return Decoded((_chip(device, load_object(frame.payload)),), device=device)
-    if leaf == "RESULT" and frame.payload.lstrip()[:1] == b"{":
+    if leaf in _ANSWERS and frame.payload.lstrip()[:1] == b"{":
         report = load_object(frame.payload)
-        return Decoded(_heard(device, report) or _pressed(device, report), device=device)
+        messages = _heard(device, report) or _pressed(device, report)
+        return Decoded(messages or _answered(device, prefix, report), device=device)
     return Decoded(device=device)
 
 
@@ -177,6 +190,24 @@ def _pressed(device: str, report: JsonObject) -> tuple[Message, ...]:
     return (_message(device, "vitals", None, states=states),) if states else ()
 
 
+def _answered(device: str, prefix: str, report: JsonObject) -> tuple[Message, ...]:
+    """The device has done what a command of ours said, or has no such command."""
+    if prefix != "stat":
+        return ()
+    names = {_NAME_OF_WORD.get(word.upper()) for word in report} - {None}
+    ok = bool(names)
+    if not ok and report.get("Command") == "Unknown":
+        # A newer one says which. Otherwise it is the buzzer: every build has the others.
+        given = report.get("Input")
+        word = given.upper() if isinstance(given, str) else "BUZZER"
+        names = {_NAME_OF_WORD.get(word)} - {None}
+    known = frozenset(name for name in names if name is not None)
+    if not known:
+        return ()
+    ack = CommandAck("", ok=ok, detail="" if ok else "unknown command", names=known)
+    return (Message(device, "ack", ack=ack, flags=frozenset({Flag.TIME_MISSING})),)
+
+
 def _message(
     device: str,
     kind: str,
@@ -232,10 +263,32 @@ def _time(value: Any) -> datetime | None:
         return None
 
 
+def encode(request: CommandRequest) -> Downlink:
+    """A command under its own topic. CodecError reasons: unknown_command, interval, bad_device_id.
+
+    The buzzer beeps for half of every second, 30 of them unless more or fewer are asked for.
+    """
+    word = _WORDS.get(request.name)
+    if word is None:
+        raise CodecError("unknown_command", f"{request.name} has no form in this protocol")
+    seconds = int(request.args.get("seconds", _RING_SECONDS))
+    text = "1"
+    if request.name is CommandName.RING:
+        text = f"{seconds},5,5"
+    elif request.name is CommandName.SET_INTERVAL:
+        if not 10 <= seconds <= 3600:
+            raise CodecError("interval", "Tasmota reports every 10 to 3600 seconds")
+        text = str(seconds)
+    return Downlink(text.encode(), topic_of("cmnd", request.address, word))
+
+
 CODEC = Codec(
     name="tasmota",
     title="Tasmota (JSON / MQTT)",
     decode=decode,
     # A button or a smoke detector behind a bridge hides in ordinary frames, of which there are few.
     express_topics=("tele/#", "stat/#"),
+    commands=frozenset(_WORDS),
+    encode=encode,
+    down_topics=("cmnd/#",),
 )

@@ -4,6 +4,10 @@ A report is `zigbee2mqtt/<friendly name>` (the name may contain slashes), its re
 `…/availability`. zigbee2mqtt keeps the last state of a device and repeats all of it in every
 report, only `action` comes once: what a state means (which action is a call for help) is the
 model's and stands in its profile. Source: the project's page "MQTT Topics and Messages".
+
+A command is what the model's profile says (`forms`), published to `…/set`. The bridge delivers it
+over the air by itself and answers nothing; that it could not stands in its log (`bridge/logging`),
+and a siren that keeps the state `alarm` says it there.
 """
 
 import re
@@ -21,11 +25,15 @@ from devices.codecs.fields import (
     from_millis,
     load_json,
     load_object,
+    topic_of,
 )
 from devices.codecs.properties import battery_status, readings_of, states_of
+from devices.downlink import CommandName, CommandRequest, Downlink, worded
 from devices.messages import (
+    PLATFORM_SAYS,
     Codec,
     CodecError,
+    CommandAck,
     Decoded,
     DeviceStatus,
     Flag,
@@ -67,20 +75,28 @@ _BRIDGE_TOPICS = frozenset(
     {"state", "info", "health", "devices", "groups", "definitions", "extensions", "converters"}
     | {"logging", "log", "event", "config", "request", "response", "networkmap", "group"}
 )
+_RING_SECONDS = 30
+_RINGS = frozenset({CommandName.RING})
+_NOT_DELIVERED = re.compile(
+    r"Publish 'set' '(?:warning|alarm|duration)' to '(?P<to>[^']+)' failed: "
+    r"|Entity '(?P<unknown>[^']+)' is unknown"
+)
 _RAW_TEXT = re.compile(r"[A-Za-z0-9_.:+ -]{1,64}")
 
 
 def decode(frame: Frame) -> Decoded:
     """Decode one report or availability message. `Message.device` is the friendly name.
 
-    Nothing comes of the bridge's own topics, of `…/set` and `…/get`, and of the empty payload
-    that clears a retained message. CodecError reasons: unknown_topic, bad_device_id, oversized,
-    malformed_json, not_an_object, bad_value.
+    Nothing comes of the bridge's own topics but its log, of `…/set` and `…/get`, and of the empty
+    payload that clears a retained message. CodecError reasons: unknown_topic, bad_device_id,
+    oversized, malformed_json, not_an_object, bad_value.
     """
     segments = _segments(frame.topic)
     if len(frame.payload) > MAX_PAYLOAD and not _is_bridge(segments):
         raise CodecError("oversized", f"{len(frame.payload)} bytes are too many for a report")
-    if _is_bridge(segments) or _is_request(segments) or not frame.payload:
+    if _is_bridge(segments):
+        return _logged(segments, frame)
+    if _is_request(segments) or not frame.payload:
         return Decoded()
     if segments[-1] == "availability" and len(segments) > 1:
         return _availability("/".join(segments[:-1]), frame)
@@ -112,6 +128,24 @@ def _is_bridge(segments: list[str]) -> bool:
 def _is_request(segments: list[str]) -> bool:
     """`…/set`, `…/get` and `…/set/<attribute>`: what somebody asks of the device."""
     return any(name in {"set", "get"} for name in segments[1:][-2:])
+
+
+def _logged(segments: list[str], frame: Frame) -> Decoded:
+    """A command that the bridge could not deliver, in its own words."""
+    if segments[-2:] != ["bridge", "logging"] or frame.retained or b"'" not in frame.payload:
+        return Decoded()
+    try:
+        entry = load_object(frame.payload)
+    except CodecError:
+        return Decoded()
+    text = entry.get("message")
+    found = _NOT_DELIVERED.search(text[:1000]) if isinstance(text, str) else None
+    if found is None or entry.get("level") not in ("error", "warning"):
+        return Decoded()
+    device = clean("/".join([*segments[:-2], found["to"] or found["unknown"]]))[:_MAX_NAME]
+    ack = CommandAck("", ok=False, detail=clean(found.string[found.start() :])[:200], names=_RINGS)
+    flags = frozenset({Flag.TIME_MISSING})
+    return Decoded((Message(device, PLATFORM_SAYS, ack=ack, flags=flags),), device=device)
 
 
 def _availability(device: str, frame: Frame) -> Decoded:
@@ -158,12 +192,14 @@ def _report(device: str, properties: JsonObject, frame: Frame) -> Decoded:
             # A press that the broker kept for new subscribers was answered long ago.
             states = {name: value for name, value in states.items() if name not in old}
             warnings.append("retained: an action in a retained message is not of now")
+    rings = properties.get("alarm") in (True, "ON") and not frame.retained
     message = Message(
         device=device,
         kind="vitals",
         at=at,
         readings=readings_of(properties, _NUMBERS, _SWITCHES),
         status=battery_status(properties.get("battery")),
+        ack=CommandAck("", ok=True, names=_RINGS) if rings else None,
         states=MappingProxyType(states),
         flags=frozenset(flags),
     )
@@ -182,9 +218,27 @@ def _last_seen(value: Any, warnings: list[str]) -> datetime | None:
     return None
 
 
+def encode(request: CommandRequest) -> Downlink:
+    """A command in the model's words; a siren sounds for 30 seconds unless told otherwise.
+
+    CodecError reasons: unknown_command, bad_device_id.
+    """
+    if not request.form:
+        text = f"{request.profile} has no words for {request.name}"
+        raise CodecError("unknown_command", text)
+    values = {"seconds": request.args.get("seconds", _RING_SECONDS)}
+    topic = topic_of(BASE_TOPIC, request.address, "set")
+    return Downlink(worded(request.form, **values).encode(), topic)
+
+
 CODEC = Codec(
     name="zigbee2mqtt",
     title="zigbee2mqtt (JSON / MQTT)",
     decode=decode,
     express_topics=(f"{BASE_TOPIC}/#",),
+    commands=_RINGS,
+    encode=encode,
+    through_gateway=True,
+    down_topics=(f"{BASE_TOPIC}/#",),
+    keeps=True,
 )

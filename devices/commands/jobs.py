@@ -6,14 +6,12 @@ from typing import Protocol
 
 import structlog
 
-from devices.codecs import CODECS
 from devices.commands import rules, service, store
 from devices.commands.model import Outgoing
 from devices.commands.publisher import DownlinkError
 from devices.commands.service import COMMAND_TOPIC
-from devices.downlink import NotNow
+from devices.downlink import HANDED_OVER, NotNow
 from devices.messages import Codec, CodecError, Encoder
-from devices.profiles import PROFILES
 from kernel.clock import utcnow
 from kernel.db import Database
 from kernel.jobs import Job
@@ -41,8 +39,7 @@ def outbox_handlers(db: Database, downlink: Downlink) -> dict[str, Handler]:
         if command is None:
             # Answered, too late, or the device is out of service.
             return
-        model = PROFILES.get(command.profile)
-        codec = CODECS[model.codec] if model is not None else None
+        codec = rules.codec_of(command)
         if codec is None or codec.encode is None:
             # A model that a newer server takes commands for, or an older one did.
             log.warning("commands.no_form", command=str(command.id), profile=command.profile)
@@ -71,7 +68,7 @@ async def _publish(
     except (DownlinkError, NotNow) as error:
         # The row knows better than the outbox for how long it is worth trying.
         log.warning("commands.not_sent", command=str(command.id), error=str(error))
-    await note_try(db, command, sent_at)
+    await note_try(db, command, sent_at, again=not codec.keeps)
 
 
 async def _ask_listeners(db: Database, command: Outgoing) -> None:
@@ -82,10 +79,19 @@ async def _ask_listeners(db: Database, command: Outgoing) -> None:
         await store.wake_listeners(tx, command.id)
 
 
-async def note_try(db: Database, command: Outgoing, sent_at: datetime | None) -> None:
-    """Write down that a command left (`sent_at`), or that it did not."""
+async def note_try(
+    db: Database, command: Outgoing, sent_at: datetime | None, *, again: bool = True
+) -> None:
+    """Write down that a command left (`sent_at`), or that it did not.
+
+    One that a platform keeps until the device listens is not sent `again` once it has left.
+    """
     async with db.transaction() as tx:
         due_at = utcnow() + _pause(command.tries)
+        if sent_at is not None and not again:
+            due_at = command.expires_at
+            # Whoever answers may be faster than we are.
+            await store.note(tx, command.id, HANDED_OVER, first=True)
         await store.tried(tx, command.id, sent_at=sent_at, due_at=due_at)
 
 

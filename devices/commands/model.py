@@ -47,7 +47,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A command that may still be sent. `aliases` are the device's other names, by codec."""
+    """A command that may still be sent. `aliases` are the device's other names, by codec.
+
+    `route_codec` and `route` say where a platform on MQTT was last heard to keep the device.
+    """
 
     id: uuid.UUID
     device_no: int
@@ -56,6 +59,8 @@ class Outgoing:
     gateway_id: str | None
     gateway_profile: str | None
     aliases: Mapping[str, Sequence[str]]
+    route_codec: str | None
+    route: str | None
     name: str
     args: Mapping[str, Any]
     expires_at: datetime

@@ -13,7 +13,7 @@ from typing import Any
 from devices.codecs import CODECS
 from devices.commands.model import CommandName, Outgoing
 from devices.downlink import CommandRequest, number_of
-from devices.messages import CommandAck
+from devices.messages import Codec, CommandAck
 from devices.metrics import METRICS
 from devices.profiles import PROFILES
 from devices.profiles.model import Capability
@@ -81,6 +81,18 @@ def available(device: Device) -> tuple[CommandName, ...]:
     )
 
 
+def codec_of(command: Outgoing) -> Codec | None:
+    """Return the codec that writes the command down, None where there is none.
+
+    The model's own; but a LoRaWAN sensor has one model and may be behind either network server:
+    the one that it was last heard through goes ahead.
+    """
+    model = PROFILES.get(command.profile)
+    heard = CODECS.get(command.route_codec or "")
+    codec = heard or (CODECS[model.codec] if model is not None else None)
+    return codec if codec is not None and codec.encode is not None else None
+
+
 def asked(command: Outgoing, address: str, now: datetime) -> CommandRequest:
     """Return a command as the codec of the device wants it; of TCP without the last frame."""
     model, gateway = PROFILES.get(command.profile), PROFILES.get(command.gateway_profile or "")
@@ -97,6 +109,7 @@ def asked(command: Outgoing, address: str, now: datetime) -> CommandRequest:
         gateway=command.gateway_id or "",
         base_topics=gateway.bridge_topics(command.gateway_id or "") if gateway else (),
         form=model.forms.get(name, "") if model else "",
+        route=command.route or "",
     )
 
 

@@ -105,6 +105,9 @@ async def settle(tx: Tx, acks: Iterable[tuple[int, CommandAck]], now: datetime) 
         found = await _answered(tx, device_no, ack)
         if found is None:
             continue
+        if not ack.final:
+            await store.note(tx, found.id, ack.detail[:_LONGEST_DETAIL])
+            continue
         event = CommandEvent.ACCEPT if ack.ok else CommandEvent.REFUSE
         state = next_state(CommandState(found.state), event)
         if state is not None:

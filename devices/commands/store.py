@@ -105,9 +105,11 @@ async def outgoing(tx: Tx, command_id: uuid.UUID, now: datetime) -> Outgoing | N
         " g.profile AS gateway_profile, c.name, c.args, c.expires_at, c.tries,"
         " coalesce((SELECT jsonb_object_agg(a.codec, a.addresses) FROM (SELECT codec,"
         "  array_agg(address ORDER BY address) AS addresses FROM device_alias"
-        "  WHERE device_no = d.no GROUP BY codec) a), '{}') AS aliases"
+        "  WHERE device_no = d.no GROUP BY codec) a), '{}') AS aliases,"
+        " r.codec AS route_codec, r.route"
         " FROM device_command c JOIN device d ON d.no = c.device_no"
         " LEFT JOIN device g ON g.no = d.gateway_no"
+        " LEFT JOIN device_route r ON r.device_no = d.no"
         " WHERE c.id = %s AND c.state IN ('queued', 'sent') AND c.expires_at > %s"
         " AND d.state <> 'retired'",
         (command_id, now),
@@ -175,6 +177,16 @@ async def settle(
         tx,
         "UPDATE device_command SET state = %s, detail = %s, settled_at = %s WHERE id = %s",
         (state.value, detail, now, command_id),
+    )
+
+
+async def note(tx: Tx, command_id: uuid.UUID, detail: str, *, first: bool = False) -> None:
+    """Write what is heard of a command that is still under way; `first` only if nothing was yet."""
+    await execute(
+        tx,
+        "UPDATE device_command SET detail = %s WHERE id = %s AND state IN ('queued', 'sent')"
+        " AND (detail = '' OR NOT %s)",
+        (detail, command_id, first),
     )
 
 

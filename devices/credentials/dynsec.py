@@ -16,6 +16,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from devices.codecs import CODECS
 from devices.credentials.model import PROTOCOL_PREFIX
 
 CONTROL = "$CONTROL/dynamic-security/v1"
@@ -92,20 +93,15 @@ def cut_commands(device_id: str) -> list[Command]:
 
 def service_commands(username: str, password: str) -> list[Command]:
     """Return the commands that let our own processes read everything and send commands down."""
-    acls = [
-        _acl("subscribePattern", "#"),
-        _acl("publishClientReceive", "#"),
-        _acl("publishClientSend", f"{PROTOCOL_PREFIX}/+/command"),
-    ]
+    acls = [_acl("subscribePattern", "#"), _acl("publishClientReceive", "#")]
+    # Apart, so that a role made by an earlier version gets them, too. Mosquitto 2.1 asks for the
+    # right to the whole filter of a share, and `#` covers none that begins with `$`.
+    later = [_acl("subscribePattern", "$share/#")]
+    for codec in CODECS.values():
+        later += [_acl("publishClientSend", topic) for topic in codec.down_topics]
     return [
         {"command": "createRole", "rolename": "silverline", "acls": acls},
-        # Mosquitto 2.1 asks for the right to the whole filter, and `#` covers none that begins
-        # with `$`. Apart, so that a role made by an earlier version gets it, too.
-        {
-            "command": "addRoleACL",
-            "rolename": "silverline",
-            **_acl("subscribePattern", "$share/#"),
-        },
+        *({"command": "addRoleACL", "rolename": "silverline", **acl} for acl in later),
         {"command": "createClient", "username": username, "password": password},
         # Also brings a changed password of ours to a broker that knows us already.
         {

@@ -66,6 +66,10 @@ def tts(push: Push) -> Frame:
         "uplink_message": "up",
         "join_accept": "join",
         "location_solved": "location/solved",
+        "downlink_ack": "down/ack",
+        "downlink_nack": "down/nack",
+        "downlink_sent": "down/sent",
+        "downlink_failed": "down/failed",
     }
     kind = next((word for field, word in kinds.items() if field in message), "other")
     return Frame(push.body, f"v3/{application}/devices/{device}/{kind}")

@@ -69,8 +69,14 @@ COMMAND = {
     "reboot": N_("重启"),
     "update": N_("升级固件"),
 }
-# Why a command was never sent (devices/downlink.py); other details are the device's own words.
+# What platforms say of a command on its way, and why one was never sent (devices/downlink.py);
+# other details are the device's own words.
 COMMAND_DETAIL = {
+    "handed_over": N_("已交给平台转发"),
+    "transmitted": N_("网关已发射"),
+    "repeated": N_("设备没有确认，平台会再发"),
+    "unconfirmed": N_("设备没有确认"),
+    "not_said.bad_device_id": N_("它在协议中的名称不对"),
     "not_said.unknown_command": N_("它的协议里没有这条指令"),
     "not_said.text_encoding": N_("文字里有它认不出的字"),
     "not_said.too_long": N_("文字太长"),

@@ -9,7 +9,7 @@ from dashboards.console.devices.readings import SWITCHES
 from dashboards.ui.i18n import translator
 from dashboards.ui.words import DEVICE_REASON, DEVICE_STATUS, DEVICE_TYPE
 from devices.commands.service import NOT_SAID
-from devices.downlink import UNSAYABLE
+from devices.downlink import PLATFORM_WORDS, UNSAYABLE
 from devices.metrics import METRICS
 from devices.modes.model import DeviceMode
 from devices.profiles import Capability, DeviceType
@@ -47,8 +47,9 @@ def test_every_action_reason_and_state_has_a_word() -> None:
     assert {f"device_{mode}" for mode in DeviceMode} <= set(words.SUPPRESSED)
 
 
-def test_every_reason_why_a_command_is_not_sent_has_a_sentence() -> None:
-    assert set(words.COMMAND_DETAIL) == {NOT_SAID + reason for reason in UNSAYABLE}
+def test_everything_that_is_said_of_a_command_has_words() -> None:
+    not_sent = {NOT_SAID + reason for reason in UNSAYABLE}
+    assert set(words.COMMAND_DETAIL) == not_sent | PLATFORM_WORDS
 
 
 def test_every_change_in_the_log_can_be_told(project: Path) -> None:

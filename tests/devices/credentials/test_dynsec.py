@@ -34,6 +34,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+OLDER_RIGHTS = [
+    {"acltype": "subscribePattern", "topic": "#", "allow": True, "priority": 0},
+    {"acltype": "publishClientReceive", "topic": "#", "allow": True, "priority": 0},
+    {
+        "acltype": "publishClientSend", "topic": "silverline/v1/+/command",
+        "allow": True, "priority": 0,
+    },
+]  # fmt: skip
+
+
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[DynsecSettings]:
     listing = tmp_path / "dynsec.json"
@@ -143,6 +153,60 @@ async def test_a_device_is_let_in_held_to_its_topics_and_put_out(
         await credentials.revoke(tx, no, now=now)
     await worker.run_once()
     assert not connects(broker, "P-1", second.password)
+
+
+async def test_our_own_user_may_send_commands_and_nothing_else(broker: DynsecSettings) -> None:
+    security = DynamicSecurity(broker)
+    # A role as a version before this one made it gets the rights that came later.
+    await security.send(
+        [{"command": "createRole", "rolename": "silverline", "acls": OLDER_RIGHTS}]
+    )  # fmt: skip
+    await security.send(service_commands("ingest", "of-ingest"))
+    commands = [
+        "application/a-1/device/24e124710c140815/command/down",
+        "v3/care@ttn/devices/door-3/down/push",
+        "zigbee2mqtt/hall/siren/set",
+        "cmnd/T-0001/Restart",
+        "owntracks/FM-1/phone/cmd",
+        "silverline/v1/W-0193/command",
+    ]
+    others = ["silverline/v1/W-0193/alarm", "application/a-1/device/x/event/up", "tele/T-1/STATE"]
+    assert reaches(broker, "ingest", "of-ingest", [*others, *commands]) == commands
+
+
+async def test_a_tasmota_device_hears_its_own_commands(
+    db: Database, cipher: FieldCipher, broker: DynsecSettings, now: datetime
+) -> None:
+    security = DynamicSecurity(broker)
+    await security.send(service_commands("ingest", "of-ingest"))
+    async with db.transaction() as tx:
+        no = await fetch_value(
+            tx,
+            "INSERT INTO device (id, profile, division_code, created_at, updated_at)"
+            " VALUES ('T-1', 'tasmota-sensor', '150102000000', %s, %s) RETURNING no",
+            (now, now),
+        )
+        secret = await credentials.issue(tx, no, cipher=cipher, now=now)
+    await OutboxWorker(db, outbox_handlers(db, cipher, security)).run_once()
+    allowed: dict[str, bool] = {}
+    done = threading.Event()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    client.username_pw_set("T-1", secret.password)
+    wanted = ["cmnd/T-1/#", "cmnd/T-2/#"]
+
+    def answered(_c: object, _u: object, _mid: int, reasons: list[object], _p: object) -> None:
+        refused = [bool(getattr(each, "is_failure", True)) for each in reasons]
+        allowed.update(zip(wanted, (not each for each in refused), strict=True))
+        done.set()
+
+    client.on_connect = lambda c, *_: c.subscribe([(each, 1) for each in wanted])
+    client.on_subscribe = answered
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    assert done.wait(20)
+    client.disconnect()
+    client.loop_stop()
+    assert allowed == {"cmnd/T-1/#": True, "cmnd/T-2/#": False}
 
 
 async def test_a_late_item_does_not_bring_an_old_secret_back(
