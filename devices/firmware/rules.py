@@ -23,7 +23,8 @@ TOKEN_LIFE = timedelta(hours=24)
 TOKEN_USES = 5
 """A download that breaks off may be begun again; what was sent whole is over."""
 NO_ANSWER = timedelta(hours=2)
-"""A device that has it and says nothing for so long has failed."""
+"""A device that has it and says nothing for so long has failed; one that went before it began is
+asked again when it is back."""
 AT_ONCE = 200
 """So many devices at most are at it at once: their downloads share the line."""
 FEWEST_FAILURES = 2

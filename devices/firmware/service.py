@@ -12,7 +12,7 @@ from datetime import datetime
 
 from devices.commands import service as commands
 from devices.commands.model import CommandName
-from devices.firmware import rules, store
+from devices.firmware import rules, store, update_store
 from devices.firmware.machine import (
     RolloutAction,
     UpdateEvent,
@@ -176,8 +176,8 @@ async def _end(tx: Tx, rollout: Rollout, state: RolloutState, reason: str, now: 
     if not await store.set_state(tx, rollout, state, reason, now):
         raise Conflict("Somebody else has changed the roll-out.", state=rollout.state.value)
     if state is RolloutState.ABORTED:
-        await store.end_commands(tx, rollout.id, now)
-        await store.withdraw_open(tx, rollout.id, now)
+        await update_store.end_commands(tx, rollout.id, now)
+        await update_store.withdraw_open(tx, rollout.id, now)
     await _publish(tx, rollout)
 
 
@@ -200,11 +200,11 @@ async def note_progress(tx: Tx, said: Iterable[tuple[int, UpdateProgress]], now:
             command_id, event = uuid.UUID(progress.command_id), UpdateEvent(progress.state)
         except ValueError:
             continue
-        found = await store.lock_update(tx, device_no, command_id)
+        found = await update_store.lock_update(tx, device_no, command_id)
         state = next_update(found[1], event) if found else None
         if found is None or state is None:
             continue
-        await store.move_update(
+        await update_store.move_update(
             tx, found[0], device_no, state, percent=progress.percent,
             detail=progress.detail[:_LONGEST_DETAIL], now=now,
         )  # fmt: skip
@@ -236,10 +236,11 @@ async def advance(tx: Tx, rollout_id: uuid.UUID, public_url: str, now: datetime)
     rollout = await store.lock_running(tx, rollout_id)
     if rollout is None:
         return None
-    await store.confirm_installed(tx, rollout, now)
-    await store.fail_rolled_back(tx, rollout, now)
-    await store.fail_refused(tx, rollout, now)
-    await store.fail_silent(tx, rollout, now - rules.NO_ANSWER, now)
+    await update_store.confirm_installed(tx, rollout, now)
+    await update_store.fail_rolled_back(tx, rollout, now)
+    await update_store.fail_refused(tx, rollout, now)
+    await update_store.take_back(tx, rollout, now - rules.NO_ANSWER, now)
+    await update_store.fail_silent(tx, rollout, now - rules.NO_ANSWER, now)
     progress = await store.progress(tx, rollout)
     verdict = rules.judge(rollout, progress, now)
     if verdict is Verdict.ABORT:

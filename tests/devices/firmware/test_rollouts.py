@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devices.firmware import rules, service, store
+from devices.firmware import rules, service, update_store
 from devices.firmware.machine import RolloutAction
 from devices.firmware.model import Package, Progress, Rollout, RolloutState
 from devices.firmware.rules import Verdict
@@ -227,6 +227,37 @@ async def test_a_device_without_a_word_for_two_hours_has_failed(yard: Yard) -> N
     assert (progress.failed, progress.downloading) == (39, 1)
 
 
+async def test_a_device_that_is_switched_off_has_not_failed_and_is_asked_again(yard: Yard) -> None:
+    await yard.start(steps="100")
+    await yard.look()
+    [away, begun, *_] = before = await yard.asked()
+    await yard.say(begun, "downloading", 10)
+
+    async def turn(online: bool) -> None:
+        async with yard.db.transaction() as tx:
+            await tx.execute(
+                "UPDATE device SET online = %s WHERE no = ANY(%s)", (online, [away, begun])
+            )
+
+    await turn(online=False)
+    await yard.install(*list(before)[2:])
+    yard.now += rules.NO_ANSWER + MINUTE
+    assert await yard.look() is Verdict.GO_ON
+    progress = await yard.progress()
+    # Who had begun should have made it by now, wherever it is.
+    assert (progress.failed, progress.installed, progress.pending) == (1, 38, 1)
+    async with yard.db.connection() as conn:
+        rows = await fetch_tuples(
+            conn, "SELECT state FROM device_command WHERE id = %s", (before[away][0],)
+        )
+    assert rows == [("expired",)]
+    await turn(online=True)
+    await yard.look()
+    again = await yard.asked()
+    assert list(again) == [away]
+    assert again[away][1]["url"] != before[away][1]["url"]
+
+
 async def test_paused_it_asks_nobody_and_resumed_it_goes_on(yard: Yard) -> None:
     await yard.start(steps="10, 100")
 
@@ -303,7 +334,7 @@ async def test_a_link_is_good_for_one_whole_download_and_for_a_day(yard: Yard) -
     assert not await use(tokens[2], rules.TOKEN_LIFE)
     assert not await use("nonsense")
     async with yard.db.transaction() as tx:
-        await store.withdraw_open(tx, yard.rollout.id, yard.now)
+        await update_store.withdraw_open(tx, yard.rollout.id, yard.now)
     assert not await use(tokens[3])
 
 
