@@ -91,6 +91,11 @@ class WatchSection(_Section):
     """A port for each codec of a byte stream (0 is any free one); without one nobody listens."""
     port: Port | None = None
     """That of Setracker, whatever the table says."""
+    connections_per_address: int = Field(default=2_000, ge=1, le=65_536)
+    """Of one address and listener, SCAIP's too; further ones are closed at once.
+
+    Many devices share one behind a carrier's NAT: raise it where that is the whole city's.
+    """
 
     @property
     def listeners(self) -> dict[str, int]:

@@ -63,6 +63,7 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         tcp_host=settings.watch.host,
         tcp_port=setracker,
         tcp_extra=tuple(listeners.items()),
+        tcp_connections_per_address=settings.watch.connections_per_address,
         scaip_host=settings.scaip.host,
         scaip_port=settings.scaip.port or -1,
     )

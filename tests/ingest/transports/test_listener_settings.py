@@ -59,3 +59,9 @@ def test_social_alarm_controllers_are_off_until_they_have_a_port() -> None:
     assert ingest_settings(Settings()).scaip_port == -1
     made = ingest_settings(Settings.model_validate({"scaip": {"host": "0.0.0.0", "port": 5060}}))  # noqa: S104
     assert (made.scaip_host, made.scaip_port) == ("0.0.0.0", 5060)  # noqa: S104
+
+
+def test_how_many_connections_may_come_from_one_address_is_a_setting() -> None:
+    assert ingest_settings(Settings()).tcp_connections_per_address == 2_000
+    raised = Settings.model_validate({"watch": {"connections_per_address": 50_000}})
+    assert ingest_settings(raised).tcp_connections_per_address == 50_000
