@@ -159,9 +159,7 @@ async def _ensure_community(
                 await schema_store.run_script(tx, "community.sql")
                 await schema_store.run_script(tx, "columnstore.sql")
             elif await schema_store.aggregates_without_sketch(tx):
-                await schema_store.no_time_limit(tx)
-                await schema_store.run_script(tx, "community_upgrade.sql")
-                await schema_store.run_script(tx, "community.sql")
+                await schema_store.remake_aggregates(tx, settings)
             await schema_store.set_policies(tx, settings)
     except psycopg.errors.LockNotAvailable:
         raise

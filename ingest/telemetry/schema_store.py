@@ -180,13 +180,29 @@ async def drop_rollups(tx: Tx, horizon_15m: datetime, horizon_1h: datetime) -> N
     )
 
 
+def refresh_reach(settings: TelemetrySettings) -> timedelta:
+    """How far back a refresh goes: never to readings that are deleted, whose buckets it empties."""
+    return settings.keep_readings - timedelta(days=2)
+
+
+async def remake_aggregates(tx: Tx, settings: TelemetrySettings) -> None:
+    """Community edition: make continuous aggregates of an older form anew; their history stays."""
+    await no_time_limit(tx)
+    await execute(
+        tx,
+        "SELECT set_config('silverline.refresh_reach', %s::interval::text, true)",
+        (refresh_reach(settings),),
+    )
+    await run_script(tx, "community_upgrade.sql")
+    await run_script(tx, "community.sql")
+
+
 async def set_policies(tx: Tx, settings: TelemetrySettings) -> None:
     """Community edition: refresh, columnstore and retention as background jobs of the database.
 
-    Policies that are there are replaced, so that changed settings take effect. A refresh never
-    reaches back to readings that are deleted: it would empty their buckets.
+    Policies that are there are replaced, so that changed settings take effect.
     """
-    reach = settings.keep_readings - timedelta(days=2)
+    reach = refresh_reach(settings)
     for view, every in (("15m", "5 minutes"), ("1h", "15 minutes"), ("1d", "1 hour")):
         await execute(
             tx,

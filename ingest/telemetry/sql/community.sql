@@ -1,11 +1,10 @@
 -- What only the Community edition has: continuous aggregates.
--- The rollup tables keep what is older than the readings; from `done_until` on the continuous
--- aggregates take over. Marks of late readings are still made: not for them, which notice by
--- themselves, but for whoever computes something of their own from readings.
-UPDATE rollup_state SET done_until = least(
-    (SELECT done_until FROM rollup_state WHERE level = '1d'),
-    (SELECT telemetry_bucket('1 day', min(time)) + interval '1 day' FROM reading)
-) WHERE level <> 'raw';
+-- The rollup tables keep the days that are closed; from `done_until` on the continuous aggregates
+-- take over. Not from the oldest readings on: a refresh does not reach back to those that are about
+-- to be deleted, and once it has been anywhere later their days would be shown by nobody. Marks of
+-- late readings are still made: for the closed days, and for whoever computes something of their own.
+UPDATE rollup_state SET done_until = (SELECT done_until FROM rollup_state WHERE level = '1d')
+WHERE level <> 'raw';
 
 -- All levels need the same origin; it is that of telemetry_bucket().
 CREATE MATERIALIZED VIEW reading_cagg_15m

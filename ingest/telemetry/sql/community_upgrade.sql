@@ -1,17 +1,22 @@
 -- Continuous aggregates from before the sketches cannot get a column: they are made anew, from the
--- readings that are there. What they know of days whose readings have been deleted goes to the rollup
--- tables first. Followed by community.sql, in the same transaction.
-SELECT telemetry_make_partitions(parent, 'month', line.done, line.next)
-FROM unnest(ARRAY['reading_rollup_15m', 'reading_rollup_1h']) AS parent,
-     (SELECT greatest(done_until, now() - interval '6 years') AS done,
-             (SELECT coalesce(min(time), now()) FROM reading) + interval '1 day' AS next
-      FROM rollup_state WHERE level = '1d') AS line;
-
+-- readings that are there. What they know of days whose readings have been deleted, or will not be
+-- reached by the first refresh, goes to the rollup tables first. Followed by community.sql, in the same
+-- transaction. The setting silverline.refresh_reach is how far back a refresh goes.
 CREATE TEMPORARY TABLE telemetry_line ON COMMIT DROP AS
-    SELECT done_until AS done,
-           (SELECT telemetry_bucket('1 day', coalesce(min(time), now())) + interval '1 day'
-            FROM reading) AS next
-    FROM rollup_state WHERE level = '1d';
+    SELECT s.done_until AS done,
+           greatest(
+               telemetry_bucket('1 day', coalesce(r.first, now())) + interval '1 day',
+               -- The first day that a refresh takes in whole, should it run tomorrow; none that is open.
+               least(telemetry_bucket('1 day', r.last),
+                     telemetry_bucket(
+                         '1 day', now() - current_setting('silverline.refresh_reach')::interval)
+                         + interval '2 days')) AS next
+    FROM rollup_state AS s, (SELECT min(time) AS first, max(time) AS last FROM reading) AS r
+    WHERE s.level = '1d';
+SELECT telemetry_make_partitions(
+    parent, 'month', greatest(done, now() - interval '6 years'), next)
+FROM unnest(ARRAY['reading_rollup_15m', 'reading_rollup_1h']) AS parent, telemetry_line;
+
 INSERT INTO reading_rollup_15m (device_no, metric, bucket, low, high, total, n)
     SELECT device_no, metric, bucket, low, high, total, n FROM reading_cagg_15m, telemetry_line
     WHERE bucket >= done AND bucket < next

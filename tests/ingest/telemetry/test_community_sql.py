@@ -1,23 +1,23 @@
 """The Community edition's views, as far as they can be had without it.
 
 Its continuous aggregates show, with materialized_only off, what their query would show: so plain
-views of the same queries stand in for them here, on the laboratory's Apache edition. What policies
+views of the same queries stand in for them here, on the laboratory's Apache edition. That the very
+statements are ones that the extension knows is shown by test_community_statements.py. What policies
 do is not tested anywhere but with SILVERLINE_TEST_COMMUNITY_URL.
 """
 
 import random
-import re
 from datetime import datetime, timedelta
-from importlib import resources
 
 import pytest
 
-from ingest.telemetry import jobs, rollup, schema_store
+from ingest.telemetry import jobs, rollup, rollup_store, schema_store
 from ingest.telemetry.chart import series
 from ingest.telemetry.model import ReadingRow, StorageMode, TelemetrySettings
 from ingest.telemetry.rollup_store import Mark
 from ingest.telemetry.store import copy_readings
-from kernel.db import Database, fetch_tuples
+from kernel.db import Database, fetch_tuples, fetch_value
+from tests.ingest.telemetry.community import apache_words, script
 from tests.ingest.telemetry.conftest import Home, Storage
 from tests.ingest.telemetry.test_rollup import assert_views_right
 
@@ -32,17 +32,9 @@ async def stand_in(storage: Storage, now: datetime) -> Database:
     await put(storage.db, *week(now))
     await rollup.roll_up(storage.db, now + 7 * DAY)
     async with storage.db.transaction() as tx:
-        await tx.execute(script("community.sql"))
+        await tx.execute(apache_words(script("community.sql")).encode())
         assert await schema_store.shape(tx) is StorageMode.COMMUNITY
     return storage.db
-
-
-def script(name: str) -> bytes:
-    """A script of the Community edition in words that the Apache edition knows."""
-    text = (resources.files("ingest.telemetry") / "sql" / name).read_text("utf-8")
-    text = re.sub(r"CREATE MATERIALIZED VIEW (\w+)\s+WITH \([^)]*\)", r"CREATE VIEW \1", text)
-    text = text.replace("WITH NO DATA", "").replace("DROP MATERIALIZED VIEW", "DROP TABLE")
-    return text.encode()
 
 
 def week(start: datetime) -> list[ReadingRow]:
@@ -69,6 +61,14 @@ async def test_the_views_show_what_they_showed(stand_in: Database, now: datetime
             conn, "SELECT count(*), count(p50), min(p50) > 70 FROM reading_quantile_1d"
         )
     assert rows == [(30, 30, True)]
+
+
+async def test_closed_days_stay_with_the_rollup_tables(stand_in: Database, now: datetime) -> None:
+    """A refresh does not reach the oldest readings: what is made of them must not be forgotten."""
+    async with stand_in.connection() as conn:
+        state = await rollup_store.read_state(conn)
+        today = await fetch_value(conn, "SELECT telemetry_bucket('1 day', %s)", (now + 7 * DAY,))
+    assert state.done_15m == state.done_1h == state.done_1d == today
 
 
 async def test_late_readings_are_told_of_and_old_buckets_made_right(
@@ -128,8 +128,10 @@ async def test_aggregates_from_before_the_sketches_are_made_anew_with_their_hist
         )
         await tx.execute("DELETE FROM reading WHERE time < %s", (now - 4 * DAY,))
         assert await schema_store.aggregates_without_sketch(tx)
-        await tx.execute(script("community_upgrade.sql"))
-        await tx.execute(script("community.sql"))
+        await tx.execute("SELECT set_config('silverline.refresh_reach', '88 days', true)")
+        upgrade = script("community_upgrade.sql").replace("DROP MATERIALIZED VIEW", "DROP TABLE")
+        await tx.execute(upgrade.encode())
+        await tx.execute(apache_words(script("community.sql")).encode())
         assert not await schema_store.aggregates_without_sketch(tx)
         for level in ("15m", "1h", "1d"):
             rows = await fetch_tuples(
