@@ -12,17 +12,27 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 Ready = Callable[[], Awaitable[str | None]]
+Remark = Callable[[], str | None]
 
 
-def health_routes(ready: Ready) -> list[Route]:
-    """Return the three routes; `ready` returns None, or a sentence that says what is missing."""
+def _nothing() -> None:
+    return None
+
+
+def health_routes(ready: Ready, remark: Remark = _nothing) -> list[Route]:
+    """Return the three routes; `ready` returns None, or a sentence that says what is missing.
+
+    `remark` is what somebody should know of a process that serves nevertheless.
+    """
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def readyz(_: Request) -> Response:
-        missing = await ready()
-        return PlainTextResponse(missing or "ready", status_code=503 if missing else 200)
+        if missing := await ready():
+            return PlainTextResponse(missing, status_code=503)
+        known = remark()
+        return PlainTextResponse(f"ready, but {known}" if known else "ready")
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -34,13 +44,15 @@ def health_routes(ready: Ready) -> list[Route]:
     ]
 
 
-async def serve_health(host: str, port: int, ready: Ready, stop: asyncio.Event) -> None:
+async def serve_health(
+    host: str, port: int, ready: Ready, stop: asyncio.Event, remark: Remark = _nothing
+) -> None:
     """Serve the routes until `stop`; port 0 serves nothing and only waits."""
     if port == 0:
         await stop.wait()
         return
     config = uvicorn.Config(
-        Starlette(routes=health_routes(ready)),
+        Starlette(routes=health_routes(ready, remark)),
         host=host,
         port=port,
         log_config=None,

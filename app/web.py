@@ -59,7 +59,7 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
         authority.folder(settings), lambda: authority.passphrase(settings)
     )
     app.mount("/assets", AssetFiles())
-    for route in health_routes(database_ready(db)):
+    for route in health_routes(database_ready(db), db.refusal):
         # Metrics are for the health port alone: they say how much is going on here.
         if route.name != "metrics":
             app.add_api_route(

@@ -5,14 +5,16 @@ kernel's own modules) write SQL.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg.rows import TupleRow, class_row
 from psycopg_pool import AsyncConnectionPool
+
+from kernel.clock import monotonic
 
 Tx = psycopg.AsyncConnection[TupleRow]
 Params = Sequence[Any] | Mapping[str, Any] | None
@@ -25,6 +27,13 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
 )
+
+# What a server says that answers, and reads, and yet takes no change.
+_REFUSALS = {
+    "53100": "the database's disk is full: no change can be stored",
+    "25006": "the database is read-only: no change can be stored",
+}
+_REMEMBER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class Database:
     def __init__(self, pool: AsyncConnectionPool[Tx], settings: DatabaseSettings) -> None:
         self._pool = pool
         self.settings = settings
+        self._refused: tuple[str, float] | None = None
 
     @classmethod
     async def open(
@@ -88,14 +98,16 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """Yield a connection inside a transaction: commits on exit, rolls back on an error."""
-        async with self._pool.connection() as conn, conn.transaction():
-            yield conn
+        with self._noting():
+            async with self._pool.connection() as conn, conn.transaction():
+                yield conn
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Tx]:
         """Yield a connection for reading; what it did is committed on exit."""
-        async with self._pool.connection() as conn:
-            yield conn
+        with self._noting():
+            async with self._pool.connection() as conn:
+                yield conn
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[Tx]:
@@ -113,6 +125,24 @@ class Database:
             yield conn
         finally:
             await conn.close()
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            if error.sqlstate in _REFUSALS:
+                self._refused = error.sqlstate, monotonic()
+            raise
+
+    def refusal(self) -> str | None:
+        """Say why a change of ours was refused in the last half minute; None when none was.
+
+        Nothing is written to find out: a process that changes nothing does not know.
+        """
+        if self._refused is None or monotonic() - self._refused[1] > _REMEMBER_SECONDS:
+            return None
+        return _REFUSALS[self._refused[0]]
 
     async def ping(self) -> None:
         """Ask the server for one row. Raises what psycopg raises when it is away, TimeoutError."""

@@ -17,4 +17,4 @@ async def run(settings: Settings) -> None:
         ready, health = database_ready(db), settings.health
         async with asyncio.TaskGroup() as group:
             group.create_task(scheduler.run(stop))
-            group.create_task(serve_health(health.host, health.port, ready, stop))
+            group.create_task(serve_health(health.host, health.port, ready, stop, db.refusal))

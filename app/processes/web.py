@@ -41,6 +41,6 @@ async def run(settings: Settings) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(serve(config, stop))
                 group.create_task(end_feeds())
-                group.create_task(serve_health(health.host, health.port, ready, stop))
+                group.create_task(serve_health(health.host, health.port, ready, stop, db.refusal))
         finally:
             await hub.stop()

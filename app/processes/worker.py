@@ -29,7 +29,7 @@ async def run(settings: Settings) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(outbox.run(stop))
                 group.create_task(every(stop, DEADLINE_SECONDS, deadlines))
-                group.create_task(serve_health(health.host, health.port, ready, stop))
+                group.create_task(serve_health(health.host, health.port, ready, stop, db.refusal))
         finally:
             await downlink.close()
             await carrier.close()
