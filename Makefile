@@ -54,8 +54,9 @@ test: setup lint ## Prove it: every test, on real parts
 	@$(RUN) python tools/setup/run_tests.py $(ARGS)
 
 .PHONY: soak
-soak: setup ## The long form: faults at random for MINUTES=60, ten thousand mutations of each frame
-	@SILVERLINE_SOAK_MINUTES=$(or $(MINUTES),60) $(RUN) python -m pytest -q -s -m soak $(ARGS)
+soak: setup ## The long form: faults at random for MINUTES=60, ten thousand damaged frames a codec
+	@SILVERLINE_SOAK_MINUTES=$(or $(MINUTES),60) \
+		$(RUN) python -m pytest -q -s -m soak tests/contract tests/faults $(ARGS)
 
 .PHONY: lint
 lint: python ## ruff, mypy --strict, import-linter

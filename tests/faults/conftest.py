@@ -1,9 +1,12 @@
 """The installations under test, one after the other, and the line that each run ends with."""
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.faults import isolation
 from tests.faults.installation import Installation
 from tests.faults.run import LINES
 
@@ -20,17 +23,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(group or item.path.stem))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Have a test run in namespaces of its own where it cannot run here."""
+    if not isolation.wanted(item):
+        return None
+    hook = item.ihook
+    hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    with tempfile.TemporaryDirectory() as folder:
+        books = Path(folder) / "books"
+        call = pytest.CallInfo.from_call(
+            lambda: isolation.run(item, books), "call", reraise=(KeyboardInterrupt,)
+        )
+        lines = books.read_text("utf-8").splitlines() if books.exists() else []
+    item.user_properties.extend((BOOKS, line) for line in lines)
+    report = hook.pytest_runtest_makereport(item=item, call=call)
+    hook.pytest_runtest_logreport(report=report)
+    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show every line once: each report of a test's phases has those of the test so far."""
     reports = [report for found in terminalreporter.stats.values() for report in found]
-    lines = [
-        line
+    lines = dict.fromkeys(
+        (report.nodeid, line)
         for report in reports
         for name, line in getattr(report, "user_properties", ())
-        if name == BOOKS and report.when == "teardown"
-    ]
+        if name == BOOKS
+    )
     if lines:
         terminalreporter.section("books of the faults")
-        for line in lines:
+        for _, line in lines:
             terminalreporter.write_line(line)
 
 
@@ -40,6 +64,7 @@ def books_in_the_report(request: pytest.FixtureRequest) -> Iterator[None]:
     before = len(LINES)
     yield
     request.node.user_properties.extend((BOOKS, line) for line in LINES[before:])
+    isolation.hand_over(LINES[before:])
 
 
 @pytest.fixture(scope="session")

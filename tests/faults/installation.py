@@ -14,9 +14,11 @@ import httpx
 from app.demo.operator import ScriptedOperator
 from app.demo.run import Demo
 from app.embedded.children import spawn
+from app.embedded.postgres import EmbeddedPostgres
 from app.stack import Stack, StackSettings
 from kernel.crypto import FieldCipher, parse_master_key
 from kernel.db import Database, Tx, fetch_value
+from tests.faults.small_disk import SETTINGS, Volume
 from tests.ingest.broker import mosquitto_command
 
 DEVICES = 60
@@ -56,15 +58,20 @@ class MosquittoStack(Stack):
 
 
 class Installation:
-    """The stack, supervised, with the demonstration's homes, devices and accounts."""
+    """The stack, supervised, with the demonstration's homes, devices and accounts.
 
-    def __init__(self, folder: Path, broker: str) -> None:
+    Its database may lie on a `disk` that can be filled, mounted by whoever asks for it.
+    """
+
+    def __init__(self, folder: Path, broker: str, disk: Volume | None = None) -> None:
         self.broker = broker
         self.said: list[str] = []
         settings = StackSettings(folder, web_port=0, mqtt_port=0, watch_port=0, demo=True)
         self._demo = Demo(settings, DEVICES, self.said.append)
         if broker == "mosquitto":
             self._demo.stack = MosquittoStack(settings, self.said.append)
+        if disk is not None:
+            self.stack.postgres = EmbeddedPostgres(disk.folder, SETTINGS)
         self.db: Database
         self._stop = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None

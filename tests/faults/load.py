@@ -4,7 +4,9 @@ import asyncio
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,17 @@ class Sent:
     frames: int
     alarms: list[SentAlarm]
     report: dict[str, Any]
+
+    def plus(
+        self, messages: Counter[str], readings: Counter[str], alarms: Sequence[SentAlarm]
+    ) -> "Sent":
+        """The same with what somebody else has sent in the names of these devices."""
+        return replace(
+            self,
+            messages=Counter(self.messages) + messages,
+            readings=Counter(self.readings) + readings,
+            alarms=[*self.alarms, *alarms],
+        )
 
 
 class Load:

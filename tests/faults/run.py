@@ -1,10 +1,12 @@
 """One run: devices publish, operators work, the test breaks something, the books must balance."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 from app.demo.operator import ScriptedOperator
+from app.demo.simulator import SentAlarm
 from kernel.clock import utcnow
 from tests.faults import books
 from tests.faults.books import Balance, Stored
@@ -27,6 +29,11 @@ class Run:
         self.load = load
         self.since = since
         self._before = before
+        self._others: list[tuple[Counter[str], Counter[str], list[SentAlarm]]] = []
+
+    def also(self, messages: Counter[str], readings: Counter[str], alarms: list[SentAlarm]) -> None:
+        """Have the books count what somebody else has sent in the names of the load's devices."""
+        self._others.append((messages, readings, alarms))
 
     async def messages(self) -> int:
         """How many messages are stored, of all runs."""
@@ -52,6 +59,8 @@ class Run:
         a broker that was away had nobody to say it for.
         """
         sent = await self.load.finish()
+        for others in self._others:
+            sent = sent.plus(*others)
         db = self.installation.db
 
         async def complete() -> bool:

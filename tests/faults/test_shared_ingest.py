@@ -1,62 +1,18 @@
 """Two ingest processes share what comes over MQTT 5; one of them is killed."""
 
-import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from app.stack import free_port
+from tests.faults.elsewhere import sessions, without_own_ingest
 from tests.faults.installation import Installation, metric, readiness, until
 from tests.faults.run import running
 
 GROUP = "SILVERLINE_MQTT__SHARE_GROUP"
 NAME = "SILVERLINE_MQTT__CLIENT_ID"
 TAKEN = "silverline_ingest_messages_total"
-
-
-@asynccontextmanager
-async def without_own_ingest(installation: Installation, *others: str) -> AsyncIterator[None]:
-    """The supervisor's ingest, which shares with nobody, is away; afterwards it is back.
-
-    `others` are the names of those that take its place.
-    """
-    await installation.unwatch()
-    ingest = installation.stack.children["ingest"].process
-    ingest.terminate()
-    await asyncio.to_thread(ingest.wait, 20)
-    await forget_sessions(installation, "silverline-ingest")
-    try:
-        yield
-    finally:
-        await forget_sessions(installation, *others)
-        installation.watch()
-        await installation.ready("ingest")
-
-
-async def forget_sessions(installation: Installation, *names: str) -> None:
-    """What is left of a session would wait for it, and be dealt its share, for days."""
-    for name in names:
-        for lane in ("bulk", "express"):
-            await forget_session(installation.stack.mqtt_port, f"{name}-{lane}")
-
-
-async def forget_session(port: int, name: str) -> None:
-    """A clean connection under a name ends the session that the broker keeps for it."""
-    client = paho.Client(CallbackAPIVersion.VERSION2, name, clean_session=True)
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-
-    async def connected() -> bool:
-        return client.is_connected()
-
-    await until(connected, f"the broker to take in {name}")
-    client.disconnect()
-    client.loop_stop()
 
 
 @pytest.mark.parametrize("installation", ["mosquitto"], indirect=True)
@@ -75,7 +31,8 @@ async def test_one_of_two_that_share_is_killed_and_nothing_is_lost_or_doubled(
         return min(taken) > 0
 
     async with (
-        without_own_ingest(installation, "one", "two"),
+        without_own_ingest(installation),
+        sessions(installation, "one", "two"),
         installation.another("ingest", ports[0], **one),
         installation.another("ingest", ports[1], **two) as pid,
     ):

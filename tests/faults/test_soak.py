@@ -1,104 +1,87 @@
 """The long form of the fault suite (`make soak MINUTES=60`): anything ends at any time, for hours.
 
-The load goes on in rounds; in each round several parts are ended, one after the other, drawn at
+The load goes on in rounds; in each round several things are broken, one after the other, dealt at
 random, and at its end the books must balance to the message. The seed is printed, so that a round
 that found something can be had again (SILVERLINE_SOAK_SEED).
+
+The database lies on a disk of its own, in memory: it takes about a gigabyte an hour, and at most
+SILVERLINE_SOAK_DISK_MB.
 """
 
-import asyncio
 import os
 import random
-import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from tests.faults.books import Balance
+from tests.faults.breaks import BREAKS, PROCESSES, Deck, Scene
+from tests.faults.elsewhere import reachable
 from tests.faults.installation import Installation
-from tests.faults.run import LINES, Run, running
+from tests.faults.run import LINES, running
+from tests.faults.small_disk import Volume
 
 MINUTES = float(os.environ.get("SILVERLINE_SOAK_MINUTES", "0"))
 SEED = int(os.environ.get("SILVERLINE_SOAK_SEED", time.time_ns() % 1_000_000))
-IN_A_ROUND = 6
-STALL_SECONDS = 20.0
-PROCESSES = ("ingest", "web", "worker", "scheduler")
-
-Break = Callable[[Installation], Awaitable[None]]
+DISK_MB = int(os.environ.get("SILVERLINE_SOAK_DISK_MB", "4096"))
+IN_A_ROUND = 5
 
 
-def _killed(process: str) -> Break:
-    async def end(installation: Installation) -> None:
-        await installation.end(process)
-
-    return end
-
-
-async def _broker_killed(installation: Installation) -> None:
-    await installation.end("broker")
-    await installation.ready("ingest")
-
-
-async def _broker_restarted(installation: Installation) -> None:
-    await installation.end("broker", signal.SIGTERM)
-    await installation.ready("ingest")
-
-
-async def _database_killed(installation: Installation) -> None:
-    await installation.unwatch()
-    await installation.kill_database()
-    # As long as a failover to a standby would take.
-    await asyncio.sleep(STALL_SECONDS / 2)
-    installation.watch()
-    for process in PROCESSES:
-        await installation.ready(process)
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    """An installation whose database may run out of disk, and a network that ingest may go to."""
+    folder = tmp_path / "soak"
+    disk = Volume(folder / "postgres", DISK_MB)
+    disk.mount()
+    installation = Installation(folder, "mosquitto", disk)
+    try:
+        await installation.start()
+        async with reachable(installation) as way:
+            yield Scene(installation, disk, way, random.Random(SEED))
+        await installation.stop()
+    finally:
+        disk.unmount()
 
 
-async def _ingest_stalled(installation: Installation) -> None:
-    """Neither dead nor alive: a machine that swaps, a virtual machine that is moved."""
-    pid = installation.stack.children["ingest"].process.pid
-    os.kill(pid, signal.SIGSTOP)
-    await asyncio.sleep(STALL_SECONDS)
-    os.kill(pid, signal.SIGCONT)
-    await installation.ready("ingest")
-
-
-BREAKS: dict[str, Break] = {
-    **{f"{process} killed": _killed(process) for process in PROCESSES},
-    "broker killed": _broker_killed,
-    "broker restarted": _broker_restarted,
-    "database killed": _database_killed,
-    "ingest stalled": _ingest_stalled,
-}
-
-
-async def _round(run: Run, installation: Installation, dice: random.Random) -> list[str]:
-    """Load with several parts ending in it; return which."""
-    ended = []
-    for _ in range(IN_A_ROUND):
+async def play(number: int, scene: Scene, deck: Deck) -> tuple[list[str], Balance]:
+    """One round; returns what was broken in it, and how the books stand."""
+    broken = []
+    async with running(f"round {number}", scene.installation) as run:
+        for _ in range(IN_A_ROUND):
+            await run.more()
+            broken.append(deck.deal())
+            await BREAKS[broken[-1]](scene, run)
         await run.more()
-        what = dice.choice(sorted(BREAKS))
-        ended.append(what)
-        await BREAKS[what](installation)
-    await run.more()
-    # A broker that is away has nobody to report as cut off.
-    await run.settle(wills=False)
-    return ended
+        # A broker that is away has nobody to report as cut off.
+        return broken, await run.settle(wills=False)
+
+
+def say(line: str) -> None:
+    LINES.append(line)
+    print(line)  # noqa: T201 - the line of the round
 
 
 @pytest.mark.soak
+@pytest.mark.isolated(always=True)
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("installation", ["mosquitto"], indirect=True)
-async def test_anything_ends_at_any_time_and_nothing_is_lost_or_doubled(
-    installation: Installation,
-) -> None:
-    dice = random.Random(SEED)
-    LINES.append(f"seed {SEED}, {MINUTES:g} minutes")
-    until = time.monotonic() + MINUTES * 60
-    number = 0
-    while number == 0 or time.monotonic() < until:
-        number += 1
-        async with running(f"round {number}", installation) as run:
-            ended = await _round(run, installation, dice)
-        held = ", ".join(f"{p} {installation.memory(p) // 1_000_000} MB" for p in PROCESSES)
-        LINES.append(f"  {'; '.join(ended)} · {held}")
-        print(LINES[-1])  # noqa: T201 - the line of the round
+async def test_anything_ends_at_any_time_and_nothing_is_lost_or_doubled(scene: Scene) -> None:
+    deck, done = Deck(scene.dice), Counter[str]()
+    results: list[Balance] = []
+    say(f"seed {SEED}, {MINUTES:g} minutes")
+    begun = time.monotonic()
+    while not results or time.monotonic() < begun + MINUTES * 60:
+        broken, result = await play(len(results) + 1, scene, deck)
+        results.append(result)
+        done.update(broken)
+        held = [f"{p} {scene.installation.memory(p) // 1_000_000} MB" for p in PROCESSES]
+        held.append(f"disk {scene.disk.used // 1_000_000} MB")
+        say(f"  {'; '.join(broken)} · {', '.join(held)}")
+    say(
+        f"{len(results)} rounds in {(time.monotonic() - begun) / 60:.1f} minutes:"
+        f" sent {sum(r.sent for r in results)} stored {sum(r.stored for r in results)}"
+        f" doubled {sum(r.doubled for r in results)} lost {sum(r.lost for r in results)}"
+    )
+    say("  " + ", ".join(f"{what} {number}×" for what, number in sorted(done.items())))
