@@ -10,6 +10,7 @@ another listener's.
 import asyncio
 import contextlib
 from collections import OrderedDict
+from hashlib import blake2b
 from typing import cast
 
 import structlog
@@ -45,7 +46,8 @@ ALLOW: Header = ("Allow", "MESSAGE, OPTIONS")
 ACCEPT: Header = ("Accept", CONTENT_TYPE)
 KEEP_SECONDS = 32.0
 """How long an answer is kept for retransmissions: 64 × T1 (RFC 3261, timer J)."""
-_KEPT = 10_000
+_KEPT = 2_000
+"""Answers of at most 10 KiB; whose is forgotten sooner is known again by its reference."""
 _AT_ONCE = 2_000
 _ENDS = 5.0
 
@@ -70,7 +72,7 @@ class ScaipListener:
             in_all=settings.letters_in_all,
             per_device=settings.letters_per_device,
         )
-        self._answers: OrderedDict[tuple[object, ...], tuple[float, bytes | None]] = OrderedDict()
+        self._answers: OrderedDict[bytes, tuple[float, bytes | None]] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
@@ -184,7 +186,7 @@ class ScaipListener:
 
     async def _once(self, head: SipHead, body: bytes, source: Place) -> bytes | None:
         """The answer to a request; None for a retransmission of one that is under way."""
-        key = (source[0], *head.transaction, body)
+        key = _mark(source[0], *head.transaction, body)
         self._forget()
         if key in self._answers:
             return self._answers[key][1]
@@ -277,6 +279,15 @@ class ScaipListener:
         delivery = Delivery(frame, "sip", self._codec, arrival_of(now, body), settled)
         self._lane.offer(delivery)
         return await stored
+
+
+def _mark(*parts: str | bytes) -> bytes:
+    """What a retransmission is known by: a stranger's large requests must not fill the memory."""
+    mark = blake2b(digest_size=16)
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode()
+        mark.update(len(data).to_bytes(4, "big") + data)
+    return mark.digest()
 
 
 class _Datagrams(asyncio.DatagramProtocol):

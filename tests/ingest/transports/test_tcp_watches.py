@@ -170,10 +170,27 @@ async def test_a_watch_may_hold_several_connections_and_commands_take_the_newest
     second.close()
 
 
+async def test_a_watch_that_speaks_to_two_processes_at_once_is_heard_once(
+    db: Database, home: Home, witness: Witness, settings: IngestSettings, registered: int
+) -> None:
+    """It has come back over another path, and the old connection is still half open."""
+    async with (
+        running(replace(settings, client_id="one"), db, witness) as one,
+        running(replace(settings, client_id="two"), db, witness) as two,
+    ):
+        watches = [await connect(one), await connect(two)]
+        answers = await asyncio.gather(*(watch.ask(SOS) for watch in watches))
+        assert all(b"AL" in answer for answer in answers)
+        for watch in watches:
+            watch.close()
+    assert await home.alarms() == [("sos", "critical", "device")]
+    assert await home.count("ingest_message") == 1
+
+
 async def test_connections_are_limited_and_silent_ones_end(
     db: Database, witness: Witness, settings: IngestSettings, registered: int
 ) -> None:
-    strict = replace(settings, tcp_connections_per_address=2, tcp_idle_seconds=0.5)
+    strict = replace(settings, tcp_connections_per_address=2, tcp_idle_seconds=2.0)
     async with running(strict, db, witness) as process:
         first, second = await connect(process), await connect(process)
         third = await connect(process)
