@@ -74,6 +74,9 @@ HANDED_OVER, TRANSMITTED, REPEATED, UNCONFIRMED = (
     "repeated",
     "unconfirmed",
 )
+NOT_DELIVERED = "not_delivered."
+"""Before the detail of a refusal that is the platform's: the device has heard nothing, or said
+nothing. Behind it stands one of the words here, or the platform's own."""
 PLATFORM_WORDS = frozenset({HANDED_OVER, TRANSMITTED, REPEATED, UNCONFIRMED})
 """What is heard of a command that a platform has taken over, for the pages: it was published for
 the platform; a gateway has sent it; the device did not confirm it and gets it again; it did not."""

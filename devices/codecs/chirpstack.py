@@ -26,6 +26,7 @@ from devices.codecs.lorawan import (
 )
 from devices.codecs.properties import battery_status, number_of
 from devices.downlink import (
+    NOT_DELIVERED,
     TRANSMITTED,
     UNCONFIRMED,
     CommandName,
@@ -118,14 +119,15 @@ def _said_of_command(device: str, kind: str, event: JsonObject) -> Decoded:
 def _confirmed(item: str, confirmed: Any) -> CommandAck | None:
     if not isinstance(confirmed, bool):
         return None
-    return CommandAck(item, ok=confirmed, detail="" if confirmed else UNCONFIRMED)
+    return CommandAck(item, ok=confirmed, detail="" if confirmed else NOT_DELIVERED + UNCONFIRMED)
 
 
 def _discarded(item: str, event: JsonObject) -> CommandAck | None:
     code, text = event.get("code"), event.get("description")
     if not isinstance(code, str) or code not in _DISCARDED:
         return None
-    return CommandAck(item, ok=False, detail=clean(text)[:200] if isinstance(text, str) else code)
+    said = clean(text)[:200] if isinstance(text, str) else code
+    return CommandAck(item, ok=False, detail=NOT_DELIVERED + said)
 
 
 def _up(device: str, event: JsonObject) -> Decoded:

@@ -25,6 +25,7 @@ from devices.codecs.lorawan import (
     uplink,
 )
 from devices.downlink import (
+    NOT_DELIVERED,
     REPEATED,
     TRANSMITTED,
     CommandName,
@@ -115,7 +116,7 @@ def _said_of_command(device: str, kind: str, event: JsonObject) -> Decoded:
     if kind == "down/failed":
         downlink = given.get("downlink")
         item = _ours(downlink if isinstance(downlink, dict) else {}) or _ours(event)
-        ack = CommandAck(item, ok=False, detail=_error(given.get("error")))
+        ack = CommandAck(item, ok=False, detail=NOT_DELIVERED + _error(given.get("error")))
     else:
         item = _ours(given) or _ours(event)
         detail = {"down/nack": REPEATED, "down/sent": TRANSMITTED}.get(kind, "")

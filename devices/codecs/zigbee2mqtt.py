@@ -28,7 +28,7 @@ from devices.codecs.fields import (
     topic_of,
 )
 from devices.codecs.properties import battery_status, readings_of, states_of
-from devices.downlink import CommandName, CommandRequest, Downlink, worded
+from devices.downlink import NOT_DELIVERED, CommandName, CommandRequest, Downlink, worded
 from devices.messages import (
     PLATFORM_SAYS,
     Codec,
@@ -143,7 +143,8 @@ def _logged(segments: list[str], frame: Frame) -> Decoded:
     if found is None or entry.get("level") not in ("error", "warning"):
         return Decoded()
     device = clean("/".join([*segments[:-2], found["to"] or found["unknown"]]))[:_MAX_NAME]
-    ack = CommandAck("", ok=False, detail=clean(found.string[found.start() :])[:200], names=_RINGS)
+    detail = NOT_DELIVERED + clean(found.string[found.start() :])[:200]
+    ack = CommandAck("", ok=False, detail=detail, names=_RINGS)
     flags = frozenset({Flag.TIME_MISSING})
     return Decoded((Message(device, PLATFORM_SAYS, ack=ack, flags=flags),), device=device)
 

@@ -79,5 +79,5 @@ async def test_what_a_server_says_of_a_command_is_no_sign_of_life(
         seen = await fetch_value(conn, "SELECT last_seen_at FROM device WHERE no = %s", (door.no,))
         ended = await service.get(conn, asked.id)
     assert seen is None
-    assert (ended.state, ended.detail) == ("refused", "unconfirmed")
+    assert (ended.state, ended.detail) == ("refused", "not_delivered.unconfirmed")
     assert CODECS["chirpstack"].keeps

@@ -91,6 +91,8 @@ COMMAND_STATE = {
     "expired": N_("已过期"),
     # Refused by us: the device never heard of it.
     "unsent": N_("无法发送"),
+    # Refused by the platform in between: the device heard nothing, or said nothing.
+    "undelivered": N_("未送达"),
 }
 COMMAND_TONE = {
     "queued": "quiet",
@@ -99,6 +101,7 @@ COMMAND_TONE = {
     "refused": "warn",
     "expired": "quiet",
     "unsent": "warn",
+    "undelivered": "warn",
 }
 PROBLEM = {
     "device_id.form": N_("编号由字母、数字、横线和下划线组成，以字母或数字开头，最长 64 个字符"),

@@ -5,6 +5,8 @@ from datetime import timedelta
 from playwright.async_api import Browser
 
 from devices.commands import service, store
+from devices.commands.model import CommandState
+from devices.downlink import NOT_DELIVERED, UNCONFIRMED
 from devices.messages import CommandAck
 from kernel.auth.model import Role
 from tests.dashboards.devices.site import Site, Visitor, browse, serving
@@ -55,6 +57,37 @@ async def test_what_could_not_be_said_to_a_device_was_not_refused_by_it(
     assert "播报 无法发送 文字里有它认不出的字" in technician.text
     assert "设备拒绝" not in technician.text
     assert "not_said" not in technician.page
+
+
+async def test_a_sensor_behind_a_platform_is_asked_and_its_way_there_is_told(
+    site: Site, technician: Visitor
+) -> None:
+    now = site.clock.now
+    async with site.db.transaction() as tx:
+        await add_device(tx, technician.actor, now, "NS-1", profile="ls-chirpstack")
+        door = await add_device(
+            tx, technician.actor, now, "D-1", profile="ls-ws301", gateway_id="NS-1"
+        )
+        asked = await service.request(
+            tx, door.no, "set_interval", {"seconds": 600}, technician.actor, now
+        )
+        await store.tried(tx, asked.id, sent_at=now, due_at=asked.expires_at)
+    page = "/console/devices/D-1"
+    for word, said in (("handed_over", "已交给平台转发"), ("transmitted", "网关已发射")):
+        async with site.db.transaction() as tx:
+            await store.note(tx, asked.id, word)
+        await technician.open(page)
+        assert f"设置上报间隔 已发出，等待应答 {said}" in technician.text
+    async with site.db.transaction() as tx:
+        await store.settle(tx, asked.id, CommandState.REFUSED, NOT_DELIVERED + UNCONFIRMED, now)
+    await technician.open(page)
+    # The device has not refused anything.
+    assert "设置上报间隔 未送达 设备没有确认" in technician.text
+    assert f"{page}/commands/new?name=reboot" in technician.page
+    assert "name=speak" not in technician.page
+    english = await site.visitor("smith", Role.DEVICE_TECHNICIAN, locale="en")
+    await english.open(page)
+    assert "Not delivered not confirmed by the device" in english.text
 
 
 async def test_the_card_asks_again_while_an_answer_is_awaited_and_then_no_more(

@@ -10,6 +10,7 @@ import pytest
 
 from devices.commands import jobs
 from devices.commands.model import Command, CommandState
+from devices.downlink import NOT_DELIVERED
 from ingest.run import IngestRunner
 from kernel.clock import utcnow
 from kernel.db import fetch_value
@@ -127,7 +128,7 @@ async def test_a_zigbee_siren_that_is_not_reached_is_said_so_in_the_bridges_word
     words = "Publish 'set' 'warning' to 'hall/siren' failed: 'Error: Timeout'"
     zigbee.tell("zigbee2mqtt/bridge/logging", level="error", message=f"z2m: {words}")
     refused = await downlink.becomes(ring.id, CommandState.REFUSED)
-    assert refused.detail == words
+    assert refused.detail == NOT_DELIVERED + words
     # The bridge spoke, not the siren: it may be away for all we know.
     assert await of_device(downlink, hall, "seen") is None
     assert await of_device(downlink, bridge, "seen") is not None
