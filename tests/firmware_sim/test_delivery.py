@@ -13,6 +13,8 @@ from .conftest import Broker, Simulator, Subscriber, wait_until
 Simulate = Callable[..., Simulator]
 Write = Callable[[str], str]
 
+PATIENCE_MS = 30_000
+"""So long a machine may stand still between a press and its message."""
 BUSY = """
 [fleet]
 watch = 10
@@ -142,7 +144,7 @@ def test_alarm_log_names_every_alarm_once(
     for key, message in said.items():
         assert logged[key]["kind"] == message["alarm"]
         assert logged[key]["active"] == message["active"]
-        assert 0 <= logged[key]["at_ms"] - message["t"] < 2000
+        assert 0 <= logged[key]["at_ms"] - message["t"] < PATIENCE_MS
     assert {a["active"] for a in logged.values()} == {True, False}
 
 
@@ -151,7 +153,7 @@ def test_unplugged_devices_replay_everything_in_order(
 ) -> None:
     own = scenario(CUT)
     simulator = simulate(
-        mqtt_broker.address, "--scenario", own, "--devices", "11", "--seconds", "2.4"
+        mqtt_broker.address, "--scenario", own, "--devices", "11", "--seconds", "3.4"
     )
     report = simulator.finish()
     witness.catch_up()

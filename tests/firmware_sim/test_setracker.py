@@ -79,7 +79,7 @@ def test_watches_speak_frames_that_a_bracket_parser_reads(
 def test_positions_of_a_dead_spot_come_later_and_nothing_twice(
     server: WatchServer, simulate: Simulate, scenario: Write
 ) -> None:
-    options = ["--scenario", scenario(WATCHES + CUT), "--devices", "2", "--seconds", "2.2"]
+    options = ["--scenario", scenario(WATCHES + CUT), "--devices", "2", "--seconds", "3.2"]
     simulator = simulate("127.0.0.1:9", *options, "--tcp", f"127.0.0.1:{server.port}")
     report = simulator.finish()["tcp"]
 
