@@ -44,6 +44,7 @@ from kernel.db import Database, Tx
 SILENT, GATEWAY, INSTALLATION = "P-9001", "H-9001", "HA-9001"
 NEW_FIRMWARE = ("sl-watch-1", "1.5.0")
 _MOUNTED = timedelta(days=30)
+_HEARD = timedelta(days=29)
 _SILENT_FOR = timedelta(days=3)
 _BEHIND_GATEWAY = (
     ("-D", "door", "sl-door-1", "入户门"),
@@ -51,7 +52,8 @@ _BEHIND_GATEWAY = (
     ("-S", "smoke", "sl-smoke-1", "厨房"),
 )
 # (component, object, name, model, what it announces) as Home Assistant's MQTT discovery has it.
-_FOUND: tuple[tuple[str, str, str, str, Mapping[str, str]], ...] = (
+_Announced = tuple[str, str, str, str, Mapping[str, str]]
+_FOUND: tuple[_Announced, ...] = (
     ("binary_sensor", "kitchen", "厨房烟雾报警器", "JTYJ-GD-01LM/BW",
      {"device_class": "smoke", "payload_on": "ON", "payload_off": "OFF"}),
     ("binary_sensor", "washroom", "卫生间水浸传感器", "SJCGQ11LM",
@@ -108,14 +110,15 @@ class _Past:
         self._pipeline = Pipeline(db, RegistryCache(db), react_to_alarm, condition_cleared)
         self._number = 0
 
-    async def said(self, at: datetime, topic: str, **fields: Any) -> None:
-        """A frame came in at a moment; `seq` and `t` are added for our own protocol."""
+    async def said(self, at: datetime, topic: str, word: str = "", **fields: Any) -> None:
+        """A frame came in: a word, or JSON; `seq` and `t` are added for our own protocol."""
         self._number += 1
         if topic.startswith("silverline/"):
             stamp = {"seq": self._number, "sid": "examples", "t": int(at.timestamp() * 1000)}
             inner = fields.get("batch")
             fields = {"batch": [stamp | each for each in inner]} if inner else stamp | fields
-        frame = Frame(json.dumps(fields).encode(), topic, received_at=at)
+        payload = word or json.dumps(fields)
+        frame = Frame(payload.encode(), topic, received_at=at)
         arrival = Arrival(at, self._number % 60_000 + 1)
         delivery = Delivery(frame, "mqtt", codec_for_topic(topic), arrival, lambda _: None)
         await make_room(self._db, at, at + timedelta(minutes=1))
@@ -168,16 +171,22 @@ async def _falls_silent(db: Database, past: _Past, now: datetime) -> None:
     """A pendant whose battery ran low, and which nobody has heard since."""
     last = now - _SILENT_FOR
     topic = f"silverline/v1/{SILENT}/status"
-    for at, battery in ((now - timedelta(days=20), 71), (last - timedelta(hours=9), 19), (last, 4)):
+    for at, battery in ((now - _HEARD, 71), (last - timedelta(hours=9), 19), (last, 4)):
         await past.said(at, topic, online=True, battery=battery, firmware="1.2.0", rssi=-88)
     await sweep_offline(db, Raiser(react_to_alarm, condition_cleared), last + timedelta(hours=4))
 
 
 async def _is_opened(db: Database, past: _Past, technician: Actor, now: datetime) -> None:
     """Somebody opened the smoke alarm behind the gateway; the technician knows of it."""
-    at = now - timedelta(hours=5)
+    at, topic = now - timedelta(hours=5), f"silverline/v1/{GATEWAY}"
+    behind = [GATEWAY + suffix for suffix, *_ in _BEHIND_GATEWAY]
+    there = [{"device": one, "online": True, "battery": 90} for one in behind]
+    own = {"online": True, "firmware": "1.4.2", "rssi": -61}
+    await past.said(now - _HEARD, f"{topic}/status", batch=[own, *there])
     opened = {"device": GATEWAY + "-S", "alarm": "tamper", "active": True, "detail": "housing"}
-    await past.said(at, f"silverline/v1/{GATEWAY}/alarm", batch=[opened])
+    await past.said(at, f"{topic}/alarm", batch=[opened])
+    # Nobody is to take the gateway for silent before it is simulated.
+    await past.said(now - timedelta(minutes=1), f"{topic}/status", batch=[own, *there])
     async with db.transaction() as tx:
         filters = TechnicalFilters(kind=AlarmKind.TAMPER.value)
         for alarm in await technical.listed(tx, technician, filters):
@@ -191,18 +200,8 @@ async def _announces(
     db: Database, past: _Past, home: SeededElder, technician: Actor, now: datetime
 ) -> None:
     """A family's own Home Assistant tells of three devices, one of which was adopted."""
-    at = now - timedelta(days=1, hours=3)
-    for component, place, name, model, told in _FOUND:
-        device = {"identifiers": [f"zha_{place}"], "name": name, "manufacturer": "Aqara",
-                  "model": model}  # fmt: skip
-        await past.said(
-            at,
-            f"ha/{INSTALLATION}/homeassistant/{component}/{place}/config",
-            device=device,
-            state_topic=f"zha/{place}",
-            unique_id=f"zha_{place}",
-            **told,
-        )
+    at, told_at = now - timedelta(days=1, hours=3), now - timedelta(minutes=20)
+    await _tells_of(past, _FOUND, at)
     async with db.transaction() as tx:
         adopted = await discovery.adopt(
             tx, INSTALLATION, "zha_kitchen", device_id=f"{INSTALLATION}-kitchen",
@@ -211,6 +210,19 @@ async def _announces(
         await registry.bind(
             tx, adopted.no, home.id, "厨房", actor=technician, now=at + timedelta(hours=1)
         )
+    await discovery.refresh(db)
+    await _tells_of(past, _FOUND[:1], told_at)
+    await past.said(told_at, f"ha/{INSTALLATION}/zha/kitchen", "OFF")
+
+
+async def _tells_of(past: _Past, found: Sequence[_Announced], at: datetime) -> None:
+    for component, place, name, model, told in found:
+        device = {"identifiers": [f"zha_{place}"], "name": name, "manufacturer": "Aqara",
+                  "model": model}  # fmt: skip
+        await past.said(
+            at, f"ha/{INSTALLATION}/homeassistant/{component}/{place}/config", device=device,
+            state_topic=f"zha/{place}", unique_id=f"zha_{place}", **told,
+        )  # fmt: skip
 
 
 async def _rolled_out(
