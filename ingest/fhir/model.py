@@ -1,8 +1,9 @@
 """What a FHIR request asks for and what the store finds: the words of this folder."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from devices.metrics import METRICS, Metric
@@ -46,11 +47,16 @@ class FhirError(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who asks: a person with a session, or a system with a token, and what it may see."""
+    """Who asks: a person with a session, or a system with a token, and what it may see.
+
+    `names`: elders' names and birthdays in full, as persons see them on the console. A system knows
+    the elder by the id and gets enough to notice a mix-up.
+    """
 
     actor: Actor
     observations: bool
     devices: bool
+    names: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -120,27 +126,70 @@ class DeviceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ObservationSearch:
-    """A search for observations of one elder, newest first, from `start` to before `end`.
+class PatientRow:
+    """An elder as far as a Patient tells: nothing that is encrypted."""
 
-    `metrics` are those of CODES; None is all of them. `after` is the last one of the page before.
+    id: uuid.UUID
+    name: str
+    sex: str
+    birth_date: date | None
+    archived_at: datetime | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A stretch of time from `low` to before `high`."""
+
+    low: datetime
+    high: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationSearch:
+    """A search for observations of one elder, by time, within `spans` (in order and apart).
+
+    `metrics` are numbers of those of CODES. With `keys` only these are looked at, whoever's they
+    are. `after` is the last one of the page before; `include` the types to be sent along.
     """
 
-    patient: uuid.UUID
+    patient: uuid.UUID | None
     metrics: tuple[int, ...]
-    start: datetime
-    end: datetime
+    spans: tuple[Span, ...]
     count: int
-    after: Key | None
+    after: Key | None = None
+    newest_first: bool = True
+    device: int | None = None
+    keys: tuple[Key, ...] | None = None
+    include: frozenset[str] = frozenset()
+
+    def matches(self, found: "Measured") -> bool:
+        """Whether an observation that is known by its key is among what is searched for."""
+        return (
+            found.metric in self.metrics
+            and (self.patient is None or found.elder_id == self.patient)
+            and (self.device is None or found.device_no == self.device)
+            and any(span.low <= found.time < span.high for span in self.spans)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSearch:
     """A search for devices, by number. `after` is the last one of the page before."""
 
-    no: int | None
-    patient: uuid.UUID | None
-    identifier: str | None
-    states: tuple[str, ...] | None
-    count: int
-    after: int
+    numbers: tuple[int, ...] | None = None
+    patient: uuid.UUID | None = None
+    identifier: str | None = None
+    states: tuple[str, ...] | None = None
+    count: int = 1
+    after: int = 0
+    include: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a search found: the matches, what is sent along, where the next page begins if any."""
+
+    found: Sequence[Resource]
+    along: Sequence[Resource] = ()
+    following: str | None = None

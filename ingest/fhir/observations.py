@@ -46,7 +46,7 @@ def observation(found: Measured, limits: LimitsOf) -> Resource:
         "id": found.key.id,
         "status": "final",
         "category": [_category(CATEGORIES[metric.id])],
-        "subject": patient(str(found.elder_id)),
+        "subject": patient_reference(str(found.elder_id)),
         "effectiveDateTime": found.time.isoformat().replace("+00:00", "Z"),
         "device": {"reference": f"Device/{found.device_no}"},
     }
@@ -65,8 +65,8 @@ def observation(found: Measured, limits: LimitsOf) -> Resource:
     return resource | _value(metric, found.value, found.quality, limits)
 
 
-def patient(elder_id: str) -> Resource:
-    """Return the reference to an elder. No Patient is served: the identifier is what there is."""
+def patient_reference(elder_id: str) -> Resource:
+    """Return the reference to an elder."""
     return {
         "reference": f"Patient/{elder_id}",
         "type": "Patient",

@@ -1,17 +1,17 @@
 """Search parameters of FHIR R4 (https://hl7.org/fhir/R4/search.html), as far as they are served.
 
-What is not served is refused: to ignore a parameter would be to answer with more than was asked.
+What is not served is refused: to ignore a parameter would be to answer with more than was asked. A
+client that wants it otherwise says so (`Prefer: handling=lenient`) and reads in the link `self`
+what was gone by. A modifier (`code:not`) that is not served is refused in any case.
 """
 
 import base64
 import binascii
-import re
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
-from ingest.detection.defaults import LOCAL_ZONE
+from ingest.fhir.dates import spans
 from ingest.fhir.model import (
     CATEGORIES,
     CODES,
@@ -25,65 +25,99 @@ from ingest.fhir.model import (
 from ingest.fhir.model import ObservationSearch as Search
 
 LOINC = "http://loinc.org"
+CATEGORY_SYSTEM = "http://terminology.hl7.org/CodeSystem/observation-category"
+STATUS_SYSTEM = "http://hl7.org/fhir/observation-status"
 DEVICE_SYSTEM = "urn:silverline:device"
+ELDER_SYSTEM = "urn:silverline:elder"
 DEFAULT_COUNT, MOST_COUNT = 50, 500
-EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+MOST_IDS = 100
 Pairs = Sequence[tuple[str, str]]
 
-_COMMON = {"_count", "_cursor", "_format"}
-_OBSERVATION = _COMMON | {"patient", "subject", "code", "combo-code", "date", "category", "_sort"}
-_DEVICE = _COMMON | {"patient", "identifier", "status", "_id"}
-_DATE = re.compile(
-    r"(?P<op>eq|gt|ge|lt|le|sa|eb)?(?P<y>\d{4})(-(?P<m>\d\d)(-(?P<d>\d\d)"
-    r"(T(?P<t>\d\d:\d\d(:\d\d(\.\d{1,6})?)?)(?P<z>Z|[+-]\d\d:\d\d)?)?)?)?"
-)
+OBSERVATION: Mapping[str, str] = {
+    "_id": "token",
+    "patient": "reference",
+    "subject": "reference",
+    "device": "reference",
+    "code": "token",
+    "combo-code": "token",
+    "component-code": "token",
+    "category": "token",
+    "status": "token",
+    "date": "date",
+}
+DEVICE: Mapping[str, str] = {
+    "_id": "token",
+    "patient": "reference",
+    "identifier": "token",
+    "status": "token",
+}
+PATIENT: Mapping[str, str] = {"_id": "token", "identifier": "token"}
+INCLUDES: Mapping[str, Mapping[str, str]] = {
+    "Observation": {"patient": "Patient", "subject": "Patient", "device": "Device"},
+    "Device": {"patient": "Patient"},
+    "Patient": {},
+}
+"""By type and parameter: what can be sent along."""
+_RESULT = frozenset({"_count", "_cursor", "_format", "_pretty", "_include", "_total", "_summary"})
 _STATES = {"active": ("bound", "stock"), "inactive": ("faulty", "retired")}
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """What a date means: from `low` to before `high`."""
+def processed(pairs: Pairs, known: Iterable[str], *, lenient: bool) -> Pairs:
+    """Return the parameters that are served. Raises FhirError for others, unless lenient."""
+    served = _RESULT | set(known)
+    taken = []
+    for name, value in pairs:
+        base, colon, modifier = name.partition(":")
+        if colon and base in served:
+            text = f"The modifier {modifier[:40]} of {base} is not served."
+            raise FhirError(text, issue="not-supported")
+        if name in served and value:
+            taken.append((name, value))
+        elif not lenient:
+            text = f"The parameter {name[:40]} is " + ("empty." if value == "" else "not served.")
+            raise FhirError(text, issue="invalid" if name in served else "not-supported")
+    _only_default(taken, "_total", "none")
+    _only_default(taken, "_summary", "false")
+    return taken
 
-    low: datetime
-    high: datetime
 
-
-def observation_search(pairs: Pairs) -> Search:
+def observation_search(pairs: Pairs, base: str, now: datetime) -> Search:
     """Read a search for observations. Raises FhirError."""
-    _only(pairs, _OBSERVATION)
-    people = {_patient(v) for v in (*_values(pairs, "patient"), *_values(pairs, "subject"))}
-    if len(people) != 1:
+    given = [*_values(pairs, "patient"), *_values(pairs, "subject")]
+    people = {_patient(value, base) for value in given}
+    ids = _ids(pairs)
+    if len(people) > 1 or not (people or ids):
         raise FhirError("Name one patient: patient=[id].", issue="required")
-    if any(sort != "-date" for sort in _values(pairs, "_sort")):
-        raise FhirError("Observations are sorted by -date.", issue="not-supported")
-    metrics = set(_metrics(pairs))
-    for value in _values(pairs, "category"):
-        wanted = {_token(part)[1] for part in value.split(",")}
-        metrics = {metric for metric in metrics if CATEGORIES[metric] in wanted}
-    start, end = EARLIEST, LATEST
-    for text in _values(pairs, "date"):
-        low, high = _bounds(text)
-        start, end = max(start, low), min(end, high)
+    devices = {_number(_id_of(value, "Device", base)) for value in _values(pairs, "device")}
+    if len(devices) > 1:
+        raise FhirError("device may be given once.", issue="not-supported")
     cursor = _cursor(pairs)
     after = Key.parse(cursor) if cursor else None
     if cursor and after is None:
         raise FhirError("The paging link was not made here.")
-    return Search(people.pop(), tuple(sorted(metrics)), start, end, _count(pairs), after)
+    return Search(
+        patient=people.pop() if people else None,
+        metrics=tuple(sorted(_metrics(pairs))),
+        spans=spans(_values(pairs, "date"), now),
+        count=_count(pairs),
+        after=after,
+        newest_first=_newest_first(pairs),
+        device=devices.pop() if devices else None,
+        keys=None if ids is None else tuple(key for one in ids if (key := Key.parse(one))),
+        include=_include(pairs, "Observation"),
+    )
 
 
-def device_search(pairs: Pairs) -> DeviceSearch:
+def device_search(pairs: Pairs, base: str) -> DeviceSearch:
     """Read a search for devices. Raises FhirError."""
-    _only(pairs, _DEVICE)
-    patients = [_patient(value) for value in _values(pairs, "patient")]
+    patients = [_patient(value, base) for value in _values(pairs, "patient")]
     names = [_token(value) for value in _values(pairs, "identifier")]
     if len(patients) > 1 or len(names) > 1:
         raise FhirError("patient and identifier may be given once each.", issue="not-supported")
     name = None
     for system, value in names:
         name = value if system in ("", DEVICE_SYSTEM) else ""
-    numbers = _values(pairs, "_id")
-    if len(numbers) > 1 or any(not n.isdecimal() or len(n) > 18 for n in numbers):
-        raise FhirError("_id is the number of one device.")
+    ids = _ids(pairs)
     states: set[str] | None = None
     for value in _values(pairs, "status"):
         known = {state for part in value.split(",") for state in _STATES.get(part, ())}
@@ -92,13 +126,25 @@ def device_search(pairs: Pairs) -> DeviceSearch:
     if cursor and not cursor.isdecimal():
         raise FhirError("The paging link was not made here.")
     return DeviceSearch(
-        int(numbers[0]) if numbers else None,
-        patients[0] if patients else None,
-        name,
-        None if states is None else tuple(sorted(states)),
-        _count(pairs),
-        int(cursor or 0),
+        numbers=None if ids is None else tuple(no for one in ids if (no := _number(one)) >= 0),
+        patient=patients[0] if patients else None,
+        identifier=name,
+        states=None if states is None else tuple(sorted(states)),
+        count=_count(pairs),
+        after=int(cursor or 0),
+        include=_include(pairs, "Device"),
     )
+
+
+def patient_ids(pairs: Pairs) -> list[uuid.UUID]:
+    """Read which patients are searched for, by id or identifier. Raises FhirError."""
+    wanted = _ids(pairs) or []
+    for value in _values(pairs, "identifier"):
+        tokens = map(_token, value.split(","))
+        wanted += [code for system, code in tokens if system in ("", ELDER_SYSTEM)]
+    if not _values(pairs, "_id") and not _values(pairs, "identifier"):
+        raise FhirError("Name a patient: _id=[id].", issue="required")
+    return list(dict.fromkeys(found for one in wanted if (found := _uuid(one))))
 
 
 def cursor_of(text: str) -> str:
@@ -118,15 +164,9 @@ def _values(pairs: Pairs, name: str) -> list[str]:
     return [value for key, value in pairs if key == name]
 
 
-def _only(pairs: Pairs, known: Iterable[str]) -> None:
-    for name, value in pairs:
-        if name not in known:
-            raise FhirError(f"The parameter {name[:40]} is not served.", issue="not-supported")
-        if not value:
-            raise FhirError(f"The parameter {name} is empty.")
-    for value in _values(pairs, "_format"):
-        if value not in ("json", "application/json", "application/fhir+json"):
-            raise FhirError("Only JSON is served.", issue="not-supported")
+def _only_default(pairs: Pairs, name: str, default: str) -> None:
+    if any(value != default for value in _values(pairs, name)):
+        raise FhirError(f"Of {name} only {default} is served.", issue="not-supported")
 
 
 def _count(pairs: Pairs) -> int:
@@ -138,11 +178,58 @@ def _count(pairs: Pairs) -> int:
     return count
 
 
-def _patient(value: str) -> uuid.UUID:
+def _newest_first(pairs: Pairs) -> bool:
+    orders = set(_values(pairs, "_sort"))
+    if orders - {"date", "-date"} or len(orders) > 1:
+        raise FhirError("Observations are sorted by date or -date.", issue="not-supported")
+    return orders != {"date"}
+
+
+def _include(pairs: Pairs, kind: str) -> frozenset[str]:
+    wanted = set()
+    for value in _values(pairs, "_include"):
+        source, _, rest = value.partition(":")
+        name, _, target = rest.partition(":")
+        found = INCLUDES[kind].get(name) if source == kind else None
+        if found is None or target not in ("", found):
+            raise FhirError(f"_include={value[:60]} is not served.", issue="not-supported")
+        wanted.add(found)
+    return frozenset(wanted)
+
+
+def _ids(pairs: Pairs) -> list[str] | None:
+    """The ids of `_id`, alternatives with commas; None where there is no such parameter."""
+    given = [set(value.split(",")) for value in _values(pairs, "_id")]
+    if not given:
+        return None
+    ids = sorted(set.intersection(*given))
+    if len(ids) > MOST_IDS:
+        raise FhirError(f"More than {MOST_IDS} ids in one search.", issue="too-costly")
+    return ids
+
+
+def _id_of(value: str, kind: str, base: str) -> str:
+    """The id in a reference: bare, with its type, or whole with this server's address."""
+    return value.removeprefix(f"{base}/").removeprefix(f"{kind}/")
+
+
+def _patient(value: str, base: str) -> uuid.UUID:
+    found = _uuid(_id_of(value, "Patient", base))
+    if found is None:
+        raise FhirError("A patient is named by an id of this system.")
+    return found
+
+
+def _uuid(text: str) -> uuid.UUID | None:
     try:
-        return uuid.UUID(value.removeprefix("Patient/"))
-    except ValueError as error:
-        raise FhirError("A patient is named by an id of this system.") from error
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _number(text: str) -> int:
+    """The number of a device; -1, which none has, where it is no number."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else -1
 
 
 def _token(value: str) -> tuple[str, str]:
@@ -151,60 +238,27 @@ def _token(value: str) -> tuple[str, str]:
     return ("none" if bar and not system else system), code
 
 
+def _codes(value: str, system: str) -> list[str]:
+    """The codes of a list of tokens that are of a system, or of any."""
+    return [code for named, code in map(_token, value.split(",")) if named in ("", system)]
+
+
 def _metrics(pairs: Pairs) -> set[int]:
-    """Return the metrics whose observations match every `code` and `combo-code`."""
+    """Return the metrics whose observations match every parameter that is about what they are."""
     components = {SYSTOLIC.loinc: PANEL, DIASTOLIC.loinc: PANEL}
     found = {metric.id for metric in CODES.values()}
-    for name in ("code", "combo-code"):
+    for name in ("code", "combo-code", "component-code"):
         for value in _values(pairs, name):
-            codes = [
-                code for system, code in map(_token, value.split(",")) if system in ("", LOINC)
-            ]
+            codes = _codes(value, LOINC)
             if name == "combo-code":
                 codes = [components.get(code, code) for code in codes]
+            if name == "component-code":
+                codes = [components[code] for code in codes if code in components]
             found &= {CODES[code].id for code in codes if code in CODES}
+    for value in _values(pairs, "category"):
+        wanted = _codes(value, CATEGORY_SYSTEM)
+        found = {metric for metric in found if CATEGORIES[metric] in wanted}
+    # What devices measured is final: there is no other status here.
+    if any("final" not in _codes(value, STATUS_SYSTEM) for value in _values(pairs, "status")):
+        return set()
     return found
-
-
-def _bounds(text: str) -> tuple[datetime, datetime]:
-    """Return from when to before when an instant must lie to match a `date`."""
-    # A plus sign that was not escaped in the address arrives as a space.
-    match = _DATE.fullmatch(text.replace(" ", "+"))
-    if match is None:
-        if text.startswith(("ne", "ap")):
-            raise FhirError("The prefixes ne and ap are not served.", issue="not-supported")
-        raise FhirError("A date is written as YYYY, YYYY-MM, YYYY-MM-DD or with a time and zone.")
-    span = _range(match)
-    return {
-        "eq": (span.low, span.high),
-        "ge": (span.low, LATEST),
-        "gt": (span.high, LATEST),
-        "sa": (span.high, LATEST),
-        "le": (EARLIEST, span.high),
-        "lt": (EARLIEST, span.low),
-        "eb": (EARLIEST, span.low),
-    }[match["op"] or "eq"]
-
-
-def _range(match: re.Match[str]) -> Range:
-    year, month, day = (int(match[name] or 1) for name in ("y", "m", "d"))
-    try:
-        low = datetime(year, month, day, tzinfo=LOCAL_ZONE)
-        if match["t"]:
-            zone = (match["z"] or "+08:00").replace("Z", "+00:00")
-            low = datetime.fromisoformat(
-                f"{match['y']}-{match['m']}-{match['d']}T{match['t']}{zone}"
-            )
-        if match["t"]:
-            digits = len(match["t"].partition(".")[2])
-            exact = timedelta(microseconds=10 ** (6 - digits))
-            high = low + (timedelta(minutes=1) if match["t"].count(":") == 1 else exact)
-        elif match["d"]:
-            high = low + timedelta(days=1)
-        elif match["m"]:
-            high = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=LOCAL_ZONE)
-        else:
-            high = datetime(year + 1, 1, 1, tzinfo=LOCAL_ZONE)
-        return Range(low.astimezone(UTC), high.astimezone(UTC))
-    except (ValueError, OverflowError) as error:
-        raise FhirError("There is no such date.") from error

@@ -1,27 +1,29 @@
-"""The other FHIR R4 resources: Device, Bundle, OperationOutcome, CapabilityStatement. Pure."""
+"""The other FHIR R4 resources: Device, Patient, Bundle, errors and what the server can do. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import urlencode
 
 from devices.profiles import PROFILES
-from ingest.fhir.model import DeviceRow, Resource
-from ingest.fhir.observations import patient
-from ingest.fhir.params import DEVICE_SYSTEM, Pairs, cursor_of
+from ingest.fhir import params
+from ingest.fhir.model import DeviceRow, Page, PatientRow, Resource
+from ingest.fhir.observations import patient_reference
+from ingest.fhir.params import DEVICE_SYSTEM, ELDER_SYSTEM, Pairs, cursor_of
+from kernel.crypto import mask_name
 
 _STATUS_REASON = "http://terminology.hl7.org/CodeSystem/device-status-reason"
 _ACTIVE = ("stock", "bound")
-_SEARCH = {
-    "Observation": {
-        "patient": "reference",
-        "subject": "reference",
-        "code": "token",
-        "combo-code": "token",
-        "category": "token",
-        "date": "date",
-    },
-    "Device": {"_id": "token", "patient": "reference", "identifier": "token", "status": "token"},
+_MASKED = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+    "code": "MASKED",
+    "display": "masked",
 }
+_SEARCH: Mapping[str, Mapping[str, str]] = {
+    "Observation": params.OBSERVATION,
+    "Device": params.DEVICE,
+    "Patient": params.PATIENT,
+}
+SERVED = frozenset(_SEARCH)
 
 
 def device(row: DeviceRow) -> Resource:
@@ -50,30 +52,52 @@ def device(row: DeviceRow) -> Resource:
     if row.firmware:
         resource["version"] = [{"value": row.firmware}]
     if row.elder_id is not None:
-        resource["patient"] = patient(str(row.elder_id))
+        resource["patient"] = patient_reference(str(row.elder_id))
     return resource
 
 
-def bundle(
-    base: str, kind: str, pairs: Pairs, found: Sequence[Resource], following: str | None
-) -> Resource:
-    """Return a page of a search. `following` is where the next page begins, None at the end."""
+def patient(row: PatientRow, *, full: bool) -> Resource:
+    """Return the Patient of an elder; not in full it is as much as shows a mix-up.
+
+    That is the first and last character of the name, and the year of birth.
+    """
+    resource: Resource = {
+        "resourceType": "Patient",
+        "id": str(row.id),
+        "meta": {"lastUpdated": _instant(row.updated_at)},
+        "identifier": [{"system": ELDER_SYSTEM, "value": str(row.id)}],
+        "active": row.archived_at is None,
+        "name": [{"text": row.name if full else mask_name(row.name)}],
+        "gender": row.sex,
+    }
+    if not full:
+        resource["meta"]["security"] = [_MASKED]
+    if row.birth_date is not None:
+        resource["birthDate"] = row.birth_date.isoformat()[: 10 if full else 4]
+    return resource
+
+
+def bundle(base: str, kind: str, pairs: Pairs, page: Page) -> Resource:
+    """Return a page of a search, with links to itself and to the next one, if there is one."""
     asked = [(name, value) for name, value in pairs if name != "_cursor"]
     links = [{"relation": "self", "url": _url(base, kind, pairs)}]
-    if following is not None:
-        rest = [*asked, ("_cursor", cursor_of(following))]
+    if page.following is not None:
+        rest = [*asked, ("_cursor", cursor_of(page.following))]
         links.append({"relation": "next", "url": _url(base, kind, rest)})
-    page: Resource = {"resourceType": "Bundle", "type": "searchset", "link": links}
-    if found:
-        page["entry"] = [
-            {
-                "fullUrl": f"{base}/{kind}/{resource['id']}",
-                "resource": resource,
-                "search": {"mode": "match"},
-            }
-            for resource in found
-        ]
-    return page
+    whole: Resource = {"resourceType": "Bundle", "type": "searchset", "link": links}
+    entries = [_entry(base, one, "match") for one in page.found]
+    entries += [_entry(base, one, "include") for one in page.along]
+    if entries:
+        whole["entry"] = entries
+    return whole
+
+
+def _entry(base: str, resource: Resource, mode: str) -> Resource:
+    return {
+        "fullUrl": f"{base}/{resource['resourceType']}/{resource['id']}",
+        "resource": resource,
+        "search": {"mode": mode},
+    }
 
 
 def outcome(issue: str, text: str) -> Resource:
@@ -102,19 +126,22 @@ def capability(base: str, now: datetime) -> Resource:
                     "description": "The session of a person, or a token (Authorization: Bearer)"
                     " of a system, made by `silverline source add NAME --codec fhir`."
                 },
-                "resource": [
-                    {
-                        "type": kind,
-                        "interaction": [{"code": "read"}, {"code": "search-type"}],
-                        "searchParam": [
-                            {"name": name, "type": of} for name, of in parameters.items()
-                        ],
-                    }
-                    for kind, parameters in _SEARCH.items()
-                ],
+                "resource": [_ability(kind) for kind in _SEARCH],
             }
         ],
     }
+
+
+def _ability(kind: str) -> Resource:
+    """What can be done with a type."""
+    ability: Resource = {
+        "type": kind,
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": [{"name": name, "type": of} for name, of in _SEARCH[kind].items()],
+    }
+    if params.INCLUDES[kind]:
+        ability["searchInclude"] = [f"{kind}:{name}" for name in params.INCLUDES[kind]]
+    return ability
 
 
 def _url(base: str, kind: str, pairs: Pairs) -> str:

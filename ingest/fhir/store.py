@@ -1,8 +1,17 @@
 """SQL of the FHIR interface: observations by elder and time, devices by number."""
 
 import uuid
+from typing import LiteralString
 
-from ingest.fhir.model import DIASTOLIC, SYSTOLIC, DeviceRow, DeviceSearch, Key, Measured
+from ingest.fhir.model import (
+    DIASTOLIC,
+    SYSTOLIC,
+    DeviceRow,
+    DeviceSearch,
+    Key,
+    Measured,
+    PatientRow,
+)
 from ingest.fhir.model import ObservationSearch as Search
 from ingest.telemetry.model import Quality
 from kernel.db import Tx, fetch_all, fetch_one, fetch_value
@@ -15,47 +24,65 @@ def _stored(metrics: tuple[int, ...]) -> list[int]:
     return [*metrics, *([DIASTOLIC.id] if SYSTOLIC.id in metrics else [])]
 
 
+_NEWEST_FIRST: LiteralString = """
+    WITH span AS (
+        SELECT * FROM unnest(%(lows)s::timestamptz[], %(highs)s::timestamptz[]) AS s (lo, hi)),
+    owned AS (
+        SELECT device_no, greatest(bound_at, s.lo) AS lo,
+               least(coalesce(unbound_at, 'infinity'), s.hi) AS hi
+        FROM device_binding JOIN span AS s
+             ON bound_at < s.hi AND (unbound_at IS NULL OR unbound_at > s.lo)
+        WHERE elder_id = %(elder)s AND (%(device)s::bigint IS NULL OR device_no = %(device)s)),
+    found AS (
+        SELECT r.time, o.device_no, m.metric, r.value, r.quality,
+               CASE WHEN m.metric = %(second)s THEN %(first)s ELSE m.metric END AS panel
+        FROM owned AS o CROSS JOIN unnest(%(metrics)s::smallint[]) AS m (metric)
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT ON (time) time, value, quality FROM reading
+            WHERE device_no = o.device_no AND metric = m.metric
+                  AND time >= o.lo AND time < o.hi AND time <= %(at)s
+                  AND time >= %(start)s AND time < %(end)s AND quality & %(test)s = 0
+            ORDER BY time DESC LIMIT %(limit)s + 1) AS r)
+    SELECT time, device_no, panel AS metric,
+           max(value) FILTER (WHERE metric = panel) AS value,
+           max(quality) FILTER (WHERE metric = panel) AS quality,
+           max(value) FILTER (WHERE metric <> panel) AS second,
+           max(quality) FILTER (WHERE metric <> panel) AS second_quality,
+           %(elder)s::uuid AS elder_id
+    FROM found
+    WHERE %(first_page)s OR (time, device_no, panel) < (%(at)s, %(no)s, %(metric)s)
+    GROUP BY time, device_no, panel
+    ORDER BY time DESC, device_no DESC, panel DESC LIMIT %(limit)s
+"""
+# The same way back.
+_OLDEST_FIRST: LiteralString = (
+    _NEWEST_FIRST.replace("DESC", "ASC")
+    .replace("time <= %(at)s", "time >= %(at)s")
+    .replace("panel) < (", "panel) > (")
+)
+
+
 async def observations(tx: Tx, search: Search, limit: int) -> list[Measured]:
-    """Return at most `limit` observations, the newest first; equal times by device and metric.
+    """Return at most `limit` observations of the searched elder; equal times by device and metric.
 
     Of each device and metric no more readings are touched than the page has room for, by the chart
     index. Only what was measured while the device was the elder's counts.
     """
-    after = search.after or Key(search.end, 0, 0)
+    if not search.spans or not search.metrics:
+        return []
+    start, end = search.spans[0].low, search.spans[-1].high
+    after = search.after or Key(end if search.newest_first else start, 0, 0)
     return await fetch_all(
         tx,
         Measured,
-        """
-        WITH owned AS (
-            SELECT device_no, greatest(bound_at, %(start)s) AS lo,
-                   least(coalesce(unbound_at, 'infinity'), %(end)s) AS hi
-            FROM device_binding WHERE elder_id = %(elder)s
-                 AND bound_at < %(end)s AND (unbound_at IS NULL OR unbound_at > %(start)s)),
-        found AS (
-            SELECT r.time, o.device_no, m.metric, r.value, r.quality,
-                   CASE WHEN m.metric = %(second)s THEN %(first)s ELSE m.metric END AS panel
-            FROM owned AS o CROSS JOIN unnest(%(metrics)s::smallint[]) AS m (metric)
-            CROSS JOIN LATERAL (
-                SELECT DISTINCT ON (time) time, value, quality FROM reading
-                WHERE device_no = o.device_no AND metric = m.metric
-                      AND time >= o.lo AND time < o.hi AND time <= %(at)s
-                      AND time >= %(start)s AND time < %(end)s AND quality & %(test)s = 0
-                ORDER BY time DESC LIMIT %(limit)s + 1) AS r)
-        SELECT time, device_no, panel AS metric,
-               max(value) FILTER (WHERE metric = panel) AS value,
-               max(quality) FILTER (WHERE metric = panel) AS quality,
-               max(value) FILTER (WHERE metric <> panel) AS second,
-               max(quality) FILTER (WHERE metric <> panel) AS second_quality,
-               %(elder)s::uuid AS elder_id
-        FROM found
-        WHERE %(first_page)s OR (time, device_no, panel) < (%(at)s, %(no)s, %(metric)s)
-        GROUP BY time, device_no, panel
-        ORDER BY time DESC, device_no DESC, panel DESC LIMIT %(limit)s
-        """,
+        _NEWEST_FIRST if search.newest_first else _OLDEST_FIRST,
         {
             "elder": search.patient,
-            "start": search.start,
-            "end": search.end,
+            "device": search.device,
+            "lows": [span.low for span in search.spans],
+            "highs": [span.high for span in search.spans],
+            "start": start,
+            "end": end,
             "metrics": _stored(search.metrics),
             "first": SYSTOLIC.id,
             "second": DIASTOLIC.id,
@@ -119,7 +146,7 @@ async def devices(tx: Tx, search: DeviceSearch, scope: str, limit: int) -> list[
         SELECT no, id, profile, serial, state, firmware, online, elder_id, division_code, updated_at
         FROM device
         WHERE no > %(after)s AND starts_with(division_code, %(scope)s)
-              AND (%(no)s::bigint IS NULL OR no = %(no)s)
+              AND (%(numbers)s::bigint[] IS NULL OR no = ANY (%(numbers)s))
               AND (%(elder)s::uuid IS NULL OR elder_id = %(elder)s)
               AND (%(name)s::text IS NULL OR id = %(name)s)
               AND (%(states)s::text[] IS NULL OR state = ANY (%(states)s))
@@ -128,7 +155,7 @@ async def devices(tx: Tx, search: DeviceSearch, scope: str, limit: int) -> list[
         {
             "after": search.after,
             "scope": scope,
-            "no": search.no,
+            "numbers": None if search.numbers is None else list(search.numbers),
             "elder": search.patient,
             "name": search.identifier,
             "states": None if search.states is None else list(search.states),
@@ -139,5 +166,15 @@ async def devices(tx: Tx, search: DeviceSearch, scope: str, limit: int) -> list[
 
 async def device(tx: Tx, no: int, scope: str) -> DeviceRow | None:
     """Return a device of a division prefix by its number."""
-    found = await devices(tx, DeviceSearch(no, None, None, None, 1, 0), scope, 1)
+    found = await devices(tx, DeviceSearch((no,)), scope, 1)
     return found[0] if found else None
+
+
+async def patient(tx: Tx, elder_id: uuid.UUID) -> PatientRow | None:
+    """Return what a Patient tells of an elder."""
+    return await fetch_one(
+        tx,
+        PatientRow,
+        "SELECT id, name, sex, birth_date, archived_at, updated_at FROM elder WHERE id = %s",
+        (elder_id,),
+    )

@@ -13,6 +13,7 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.device import Device
 from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.operationoutcome import OperationOutcome
+from fhir.resources.R4B.patient import Patient
 
 from app.settings import Settings
 from app.web import create_app
@@ -36,6 +37,7 @@ MODELS = {
     "Device": Device,
     "Observation": Observation,
     "OperationOutcome": OperationOutcome,
+    "Patient": Patient,
 }
 Json = dict[str, Any]
 
