@@ -74,6 +74,11 @@ def local_moment(year: int, parts: list[int], zone: tzinfo) -> datetime | None:
         return None
 
 
+def signed_word(word: int) -> int:
+    """The highest of 16 bits is the sign, the rest the number."""
+    return -(word & 0x7FFF) if word >> 15 else word
+
+
 def xor(data: bytes) -> int:
     """Exclusive or of all bytes."""
     return reduce(lambda left, right: left ^ right, data, 0)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from devices.codecs.binary import Reader
+from devices.codecs.binary import Reader, signed_word
 from devices.codecs.fields import clean
 from devices.codecs.gt06_cells import read_cell
 from devices.codecs.gt06_fields import (
@@ -21,7 +21,6 @@ from devices.codecs.gt06_fields import (
     read_moment,
     read_odometer,
     read_state,
-    signed_word,
 )
 from devices.codecs.gt06_models import read_event, read_modules
 from devices.messages import CodecError, Position

@@ -163,11 +163,6 @@ def read_odometer(found: Found, metres: int) -> None:
     found.states["odometer_km"] = metres / 1000
 
 
-def signed_word(word: int) -> int:
-    """The highest bit is the sign, the rest the number."""
-    return -(word & 0x7FFF) if word >> 15 else word
-
-
 def read_alarm(found: Found, code: int, *, level: bool = False) -> None:
     """An alarm code: this packet is the activation, or (`level`) repeats it while it lasts."""
     known = _ALARM_CODES.get(code)

@@ -4,7 +4,7 @@ Newer models measure the battery in percent instead of six levels, and write cel
 eight bytes more.
 """
 
-from devices.codecs.binary import Reader
+from devices.codecs.binary import Reader, signed_word
 from devices.codecs.fields import clean
 from devices.codecs.gt06_cells import (
     read_4g_cell,
@@ -23,7 +23,6 @@ from devices.codecs.gt06_fields import (
     read_odometer,
     read_percent,
     read_state,
-    signed_word,
 )
 from devices.messages import CodecError
 

@@ -12,17 +12,12 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from devices.codecs import jt808_commands as commands
-from devices.codecs.binary import Reader
+from devices.codecs.binary import Reader, signed_word
 from devices.codecs.fields import clean
 from devices.codecs.jt808_frames import MAX_FRAME, Packet, open_frame, split
-from devices.codecs.jt808_items import Location
-from devices.codecs.jt808_location import (
-    read_location,
-    read_samples,
-    read_short_location,
-    read_time,
-    read_timed_location,
-)
+from devices.codecs.jt808_location import read_location, read_short_location, read_time
+from devices.codecs.jt808_report import Location
+from devices.codecs.jt808_transparent import read_transparent
 from devices.messages import (
     Codec,
     CodecError,
@@ -169,7 +164,7 @@ def _short_location(message: Packet) -> _Part:
     found = read_short_location(Reader(message.body))
     if message.number == 0x5502 and found.position is not None:
         found.position = replace(found.position, valid=False)
-    return _Part((_report(message, found),))
+    return _Part((_report(message, found),), message.confirm(), tuple(found.warnings))
 
 
 def _batch(message: Packet) -> _Part:
@@ -218,6 +213,9 @@ def _report(message: Packet, found: Location) -> Message:
         rssi_dbm=found.rssi_dbm,
         charging=found.charging,
     )
+    position = found.position
+    if position is not None:
+        position = replace(position, altitude_m=found.altitude_m)
     imei = found.states.get("imei")
     return Message(
         device=str(imei) if imei and message.device == "0" else message.device,
@@ -225,7 +223,7 @@ def _report(message: Packet, found: Location) -> Message:
         at=found.at,
         readings=tuple(Reading(metric, value) for metric, value in found.readings.items()),
         alarms=tuple(found.alarms.values()),
-        position=found.position,
+        position=position,
         status=status if status != DeviceStatus() else None,
         states=MappingProxyType(found.states),
         flags=frozenset(flags),
@@ -267,25 +265,46 @@ def _parameters(message: Packet) -> _Part:
 
 
 def _driver(message: Packet) -> _Part:
-    """0x0702: somebody put a card in, or took it out."""
-    states: dict[str, Scalar] = {"card": message.body[0] if message.body else 0}
-    plain = _plain(message, (), None, states, read_time(message.body[1:7]))
-    return _Part((plain,), message.acknowledge())
+    """0x0702: somebody put a card in, or took it out: time, outcome, name, number, issuer."""
+    reader = Reader(message.body)
+    states: dict[str, Scalar] = {"card_status": reader.uint(1) if reader.left else 0}
+    at = read_time(reader.take(6)) if reader.left >= 6 else None
+    if reader.left:
+        states["card_result"] = reader.uint(1)
+    for name, size in (("driver", 0), ("card", 20), ("card_agency", 0)):
+        length = size or (reader.uint(1) if reader.left else 0)
+        if text := _chinese(reader.take(min(length, reader.left))):
+            states[name] = text
+    return _Part((_plain(message, (), None, states, at),), message.acknowledge())
+
+
+def _chinese(data: bytes) -> str:
+    """A text of the standard's: GBK."""
+    return clean(data.rstrip(b"\0").decode("gb18030", "replace"))[:100]
 
 
 def _transparent(message: Packet) -> _Part:
-    """0x0900: whatever the maker likes; positions in the forms 0x53, 0x54 and 0xFF."""
-    kind = message.body[0] if message.body else 0
-    if kind in (0x53, 0x54):
-        found = read_location(b"\0\0\0\0" + message.body[1:25])
-        if kind == 0x54:
-            read_samples(found, Reader(message.body[25:]))
-        return _Part((_report(message, found),), message.acknowledge())
-    if kind == 0xFF and len(message.body) >= 21:
-        found = read_timed_location(Reader(message.body[1:]))
-        return _Part((_report(message, found),), message.acknowledge())
-    at = read_time(message.body[1:7]) if kind == 0xF0 else None
-    states: dict[str, Scalar] = {"transparent": f"{kind:02X}", "length": len(message.body)}
+    """0x0900: whatever the maker likes."""
+    found, late = read_transparent(message.body)
+    report = _report(message, found)
+    if late:
+        report = replace(report, flags=report.flags | {Flag.REPLAYED})
+    if found.position is None:
+        report = replace(report, kind="status", flags=report.flags - {Flag.POSITION_INVALID})
+    return _Part((report,), message.acknowledge(), tuple(found.warnings))
+
+
+def _shaken(message: Packet) -> _Part:
+    """0x2070: samples of how it was shaken, each with its time; of the standard it is none."""
+    reader = Reader(message.body)
+    at, samples = None, []
+    while reader.left >= 12:
+        at = read_time(reader.take(6)) or at
+        x, y, z = (signed_word(reader.uint(2)) for _ in range(3))
+        samples.append(f"[{x},{y},{z}]")
+    states: dict[str, Scalar] = {"samples": len(samples)}
+    if samples:
+        states["acceleration"] = ",".join(samples)[:200]
     return _Part((_plain(message, (), None, states, at),), message.acknowledge())
 
 
@@ -307,6 +326,7 @@ _HANDLERS: dict[int, Callable[[Packet], _Part]] = {
     0x0704: _batch,
     0x0900: _transparent,
     0x1007: _acknowledge,
+    0x2070: _shaken,
     0x1300: _text("utf-16-be", 2, acknowledge=False),
     0x5501: _short_location,
     0x5502: _short_location,

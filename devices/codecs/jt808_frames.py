@@ -55,6 +55,7 @@ class Packet:
     part: tuple[int, int]
     body: bytes
     sound: bool = True
+    attributes: int = 0
     received_at: datetime | None = None
 
     @property
@@ -80,6 +81,14 @@ class Packet:
         return tuple(
             self.answer(0x8001, serial.to_bytes(2, "big") + tail) for serial in self.serials
         )
+
+    def confirm(self) -> tuple[bytes, ...]:
+        """The answer 0x4401 to a padlock, where its attributes ask for one."""
+        if not self.attributes >> 15 & 1:
+            return ()
+        head = b"\x44\x01\x00\x03" + self.terminal + b"\x01"
+        content = head + self.number.to_bytes(2, "big") + b"\0"
+        return (_enclose(self.mark, content + bytes([xor(content)])),)
 
 
 def split(buffer: bytes) -> tuple[list[bytes], bytes]:
@@ -208,7 +217,8 @@ def _read(payload: bytes) -> Packet:
     if attributes >> 13 & 1 and reader.left >= 4 + (attributes & 0x3FF):
         total = reader.uint(2)
         part = (reader.uint(2), total)
-    return Packet(mark, number, version, terminal, (serial,), part, reader.rest(), sound)
+    body = reader.rest()
+    return Packet(mark, number, version, terminal, (serial,), part, body, sound, attributes)
 
 
 def _enclose(mark: int, content: bytes) -> bytes:

@@ -1,50 +1,46 @@
 """Extra items of a JT/T 808 location report: number, length, value, one after the other.
 
 JT/T 808-2019 table 27 for 0x01 to 0x31. Numbers from 0x33 up are the makers' own and mean different
-things, told apart by length as far as that is possible. What speaks of a motor is left out.
+things, told apart by length as far as that is possible. What nobody knows is kept as it came, as a
+state `item_…` in hexadecimal digits.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
 
 from devices.alarms import AlarmKind
+from devices.codecs import jt808_locks as locks
+from devices.codecs import jt808_nested as nested
+from devices.codecs import jt808_sensors as sensors
+from devices.codecs import jt808_vehicle as vehicle
 from devices.codecs.binary import Reader, printable
-from devices.codecs.fields import clean
-from devices.messages import AlarmSignal, CodecError, Position, Scalar
+from devices.codecs.jt808_report import (
+    Location,
+    read_percent,
+    read_signal,
+    read_text,
+    unread,
+)
+from devices.codecs.radio import Cell, Wifi, dbm
+from devices.messages import AlarmSignal, CodecError
 
-_LOUDEST, _SILENT_DBM, _STEP_DBM = 31, -113, 2
-
-
-@dataclass(slots=True)
-class Location:
-    """What a report says. Values in the units of the metric catalogue."""
-
-    at: datetime | None = None
-    position: Position | None = None
-    readings: dict[str, float] = field(default_factory=dict)
-    alarms: dict[AlarmKind, AlarmSignal] = field(default_factory=dict)
-    states: dict[str, Scalar] = field(default_factory=dict)
-    charging: bool | None = None
-    rssi_dbm: float | None = None
-    firmware: str | None = None
-    warnings: list[str] = field(default_factory=list)
-
-    def raise_alarm(self, kind: AlarmKind, detail: str, *, level: bool) -> None:
-        """Note an alarm; an activation counts for more than a level."""
-        known = self.alarms.get(kind)
-        if known is None or known.level:
-            self.alarms[kind] = AlarmSignal(kind, True, detail, level)
+_VEHICLE_FOLLOWS = 0x80
+_LONGEST_BATTERY = 6
+_CELL, _WIFI, _LONG_CELL, _SHORT_CELL = 13, 7, 12, 10
 
 
 def read_items(found: Location, reader: Reader) -> None:
     """Read all items; one that cannot be read is a warning."""
+    extended = False
     while reader.left >= 2:
         number, length = reader.uint(1), reader.uint(1)
         if length > reader.left:
             found.warnings.append(f"item {number:02X} is cut off")
             break
-        _item(found, number, Reader(reader.take(length)))
+        data = Reader(reader.take(length))
+        if number == _VEHICLE_FOLLOWS and length == 1:
+            extended = True
+        _item(found, number, data, extended=extended)
+    found.radio()
 
 
 def tiles(data: bytes) -> bool:
@@ -55,27 +51,19 @@ def tiles(data: bytes) -> bool:
     return place == len(data)
 
 
-def read_signal(found: Location, loudness: int) -> None:
-    """0 to 31 as modems count (3GPP TS 27.007, +CSQ), steps of 2 dB; 0 and 99 say nothing."""
-    if 0 < loudness <= _LOUDEST:
-        found.rssi_dbm = float(_SILENT_DBM + _STEP_DBM * loudness)
-
-
-def _item(found: Location, number: int, data: Reader) -> None:
+def _item(found: Location, number: int, data: Reader, *, extended: bool) -> None:
+    name, length = f"item_{number:02x}", data.left
     handler = _ITEMS.get(number)
-    if handler is None:
-        return
     try:
-        handler(found, data)
+        if extended and vehicle.is_extension(number):
+            vehicle.read_extension(found, number, data)
+        elif handler is not None:
+            handler(found, data)
     except CodecError as error:
         # One maker's item in another maker's shape must not cost the report.
         found.warnings.append(f"item {number:02X}: {error}")
-
-
-def read_percent(found: Location, value: float) -> None:
-    """A battery, unless it is no percentage."""
-    if 0 <= value <= 100:
-        found.readings["battery"] = float(value)
+    if data.left == length:
+        unread(found, name, data)
 
 
 def _battery(found: Location, data: Reader) -> None:
@@ -103,8 +91,12 @@ def _battery_charger(found: Location, data: Reader) -> None:
 
 
 def _battery_voltage(found: Location, data: Reader) -> None:
-    """0xE3: reserved, percent, voltage; vehicles say 0 % beside the voltage of the car."""
-    if data.left >= 2:
+    """0xE3: reserved, percent, voltage; vehicles say 0 % beside the voltage of the car. Longer
+    ones are names.
+    """
+    if data.left > _LONGEST_BATTERY:
+        found.state("name", read_text(data.rest()))
+    elif data.left >= 2:
         data.take(1)
         percent = data.uint(1)
         voltage = data.uint(2) / 100 if data.left >= 2 else 0.0
@@ -114,20 +106,42 @@ def _battery_voltage(found: Location, data: Reader) -> None:
             read_percent(found, percent)
 
 
+def _battery_or_cabin(found: Location, data: Reader) -> None:
+    """0x06: percent; with two bytes, by the standard, the temperature inside of the vehicle."""
+    if data.left == 2:
+        word = data.uint(2)
+        degrees = float(word & 0x7FFF)
+        found.readings["ambient_temperature"] = -degrees if word >> 15 else degrees
+    elif data.left == 1:
+        read_percent(found, data.uint(1))
+
+
 def _battery_or_more(found: Location, data: Reader) -> None:
-    """0x06, 0xFE: percent; with two bytes a voltage; longer: a mark, then percent or alarms."""
+    """0xFE: percent; two bytes a voltage, four metres; longer: a mark, then percent or alarms."""
     length = data.left
     if length == 1:
         read_percent(found, data.uint(1))
     elif length == 2:
         found.states["power_v"] = data.uint(2) / 10
-    elif length != 4 and data.uint(1) != 0x7C:
+    elif length == 4:
+        found.states["odometer_km"] = data.uint(4) / 1000
+    elif length and data.uint(1) != 0x7C:
         read_percent(found, data.uint(1))
-    elif length > 4:
+    else:
         while data.left >= 2:
             number, value = data.uint(1), Reader(data.take(data.uint(1)))
-            if number == 1 and value.uint(4) >> 4 & 1:
-                found.raise_alarm(AlarmKind.TAMPER, "item FE", level=True)
+            if number == 1:
+                _driving(found, value.uint(4))
+
+
+def _driving(found: Location, word: int) -> None:
+    for bit, name in enumerate(("acceleration", "braking", "cornering")):
+        if word >> bit & 1:
+            found.state(f"harsh_{name}", True)
+    if word >> 3 & 1:
+        found.state("collision", True)
+    if word >> 4 & 1:
+        found.raise_alarm(AlarmKind.TAMPER, "item FE", level=True)
 
 
 def _volts(name: str, size: int, divisor: float) -> Callable[[Location, Reader], None]:
@@ -141,19 +155,26 @@ def _volts(name: str, size: int, divisor: float) -> Callable[[Location, Reader],
 
 
 def _battery_or_power(found: Location, data: Reader) -> None:
-    """0xE1: percent, or with two bytes the voltage of the supply."""
+    """0xE1: percent, with two bytes the voltage of the supply, four a driver, twelve a cell."""
     if data.left == 2:
         found.states["power_v"] = data.uint(2) / 10
+    elif data.left == 4:
+        found.state("card", str(data.uint(4)))
+    elif data.left == _LONG_CELL:
+        _one_cell(2, 3, 4)(found, data)
     else:
         _battery(found, data)
 
 
 def _supply(found: Location, data: Reader) -> None:
-    """0xEE, 6 bytes: signal, supply, battery, satellites."""
+    """0xEE, 6 bytes: signal, supply, battery, satellites; 10 bytes are a cell."""
     if data.left == 6:
         read_signal(found, data.uint(1))
         found.states["power_v"] = data.uint(2) / 1000
         found.states["battery_v"] = data.uint(2) / 1000
+        found.states["satellites"] = data.uint(1)
+    elif data.left == _SHORT_CELL:
+        _one_cell(1, 2, 4)(found, data)
 
 
 def _mileage(found: Location, data: Reader) -> None:
@@ -168,62 +189,10 @@ def _satellites(found: Location, data: Reader) -> None:
     found.states["satellites"] = data.uint(1)
 
 
-def _sim_card(found: Location, data: Reader) -> None:
-    """0xCC: the number of the SIM card in ASCII."""
-    content = data.rest()
-    if len(content) == 20 and printable(content):
-        found.states["iccid"] = content.decode("ascii")
-
-
 def _firmware(found: Location, data: Reader) -> None:
     content = data.rest()
     if content and printable(content):
         found.firmware = content.decode("ascii")[:64]
-
-
-def _tags(found: Location, data: Reader) -> None:
-    """0xE6: sensor tags of 11 bytes; the first one counts."""
-    if data.left and data.left % 11 == 0:
-        data.take(7)
-        found.readings["ambient_temperature"] = _byte_and_part(data)
-        found.readings["humidity"] = _byte_and_part(data)
-
-
-def _byte_and_part(data: Reader) -> float:
-    whole, part = data.sint(1), data.uint(1)
-    return round((abs(whole) + part / 255) * (-1 if whole < 0 else 1), 1)
-
-
-def _external(found: Location, data: Reader) -> None:
-    """0xEA: sensors on the cable, each with number and length."""
-    if data.left <= 2:
-        return
-    data.take(1)
-    while data.left >= 2:
-        number, value = data.uint(1), Reader(data.take(data.uint(1)))
-        if number == 0x13:
-            found.readings["illuminance"] = float(value.uint(2))
-        elif number == 0x15:
-            found.readings["humidity"] = value.uint(2) / 10
-        elif number == 0x16:
-            found.readings["ambient_temperature"] = round(value.uint(2) / 10 - 50, 1)
-
-
-def _illuminance(found: Location, data: Reader) -> None:
-    if data.left == 2:
-        found.readings["illuminance"] = float(data.uint(2))
-
-
-def _temperatures(found: Location, data: Reader) -> None:
-    """Tenths of a degree, highest bit the sign, 0xFFFF no sensor; the first sensor counts."""
-    if data.left not in (2, 16):
-        return
-    while data.left:
-        value = data.uint(2)
-        if value != 0xFFFF:
-            degrees = (value & 0x7FFF) / 10
-            found.readings["ambient_temperature"] = -degrees if value >> 15 else degrees
-            return
 
 
 def _fence(found: Location, data: Reader) -> None:
@@ -236,85 +205,12 @@ def _fence(found: Location, data: Reader) -> None:
 
 def _vendor_alarm(found: Location, data: Reader) -> None:
     """0xE7, 8 bytes: bits 1 to 3 of the first word are the SOS keys."""
-    if data.left == 8 and data.uint(2) & 0b1110:
-        found.raise_alarm(AlarmKind.SOS, "item E7", level=False)
-
-
-_EVENTS = {
-    0x0409: AlarmKind.GEOFENCE_EXIT,
-    0x0C01: AlarmKind.SOS,
-    0x0C02: AlarmKind.LOW_BATTERY,
-    0x0C0F: AlarmKind.LOW_BATTERY,
-    0x0C12: AlarmKind.TAMPER,
-}
-
-_EVENT_STATES = {0x0406: "vibration", 0x040C: "door", 0x0C0E: "power_cut", 0x0C10: "power_off"}
-
-
-def _event(found: Location, data: Reader) -> None:
-    """0xE8 (Jimi): an event, or with 0x2005 a list of states."""
-    number = data.uint(2)
-    if number == 0x0408:
-        kind = AlarmKind.GEOFENCE_EXIT
-        found.alarms[kind] = AlarmSignal(kind, False, "area entered")
-    elif number in _EVENT_STATES:
-        found.states[_EVENT_STATES[number]] = True
-    elif number in _EVENTS:
-        found.raise_alarm(_EVENTS[number], f"item E8 {number:04X}", level=False)
-    elif number == 0x2003 and data.left >= 3:
-        data.take(1)
-        found.charging = data.uint(1) == 1
-        sixths = data.uint(1)
-        if 1 <= sixths <= 6:
-            read_percent(found, sixths * 100 // 6)
-    elif number == 0x2005:
-        data.take(1)
-        while data.left >= 3:
-            state, value = data.uint(2), Reader(data.take(data.uint(1)))
-            if state == 0x0003:
-                read_percent(found, value.uint(1))
-            elif state == 0x0004:
-                found.charging = value.uint(1) == 0
-
-
-def _nested(found: Location, data: Reader) -> None:
-    """0xEB: length and number of two bytes each; or cells, or the name of a time zone."""
-    content = data.rest()
-    if content and printable(content):
-        # It names the zone that the device shows; the report's time stays China's by the standard.
-        found.states["timezone"] = clean(content.decode("ascii"))[:32]
-        return
-    if len(content) < 4 or int.from_bytes(content[:2], "big") > len(content):
-        return
-    reader = Reader(content)
-    while reader.left >= 4:
-        value = Reader(reader.take(reader.uint(2)))
-        number = value.uint(2)
-        if number in (0x00A8, 0x00E1):
-            read_percent(found, value.uint(1))
-        elif number == 0x0089:
-            _switches(found, value.uint(4))
-        elif number == 0x00C6 and value.uint(1) in (3, 4):
-            found.raise_alarm(AlarmKind.LOW_BATTERY, "item EB C6", level=True)
-        elif number == 0x00C5:
-            moving = value.uint(4) >> 23 & 0b11
-            if moving in (0, 1):
-                found.states["moving"] = moving == 0
-        elif number == 0x00CE:
-            found.states["power_v"] = value.uint(2) / 100
-        elif number == 0x002D:
-            name, size = ("power_v", 4) if value.left == 4 else ("battery_v", 2)
-            found.states[name] = value.uint(size) / 1000
-        elif number == 0x00B2:
-            found.states["iccid"] = value.take(10).hex().rstrip("f")
-
-
-def _switches(found: Location, word: int) -> None:
-    """Negative logic: a bit that is 0 is the alarm."""
-    if not word & 1:
-        found.states["power_cut"] = True
-    if not word >> 12 & 1:
-        found.raise_alarm(AlarmKind.TAKEN_OFF, "item EB 89", level=True)
+    if data.left == 8:
+        word = data.rest()
+        if int.from_bytes(word[:2], "big") & 0b1110:
+            found.raise_alarm(AlarmKind.SOS, "item E7", level=False)
+        if any(word):
+            found.state("alarm_bits", word.hex())
 
 
 def _motion(found: Location, data: Reader) -> None:
@@ -322,73 +218,148 @@ def _motion(found: Location, data: Reader) -> None:
         found.states["moving"] = data.uint(1) == 1
 
 
-def _environment(found: Location, data: Reader) -> None:
-    """0xF6 of sensor tags: an event and a mask of what follows; 8 bytes are an IMEI."""
-    if data.left == 8:
-        found.states["imei"] = data.digits(8)[1:]
+def _mode_or_lock(found: Location, data: Reader) -> None:
+    """0x33: a mode; or the sentence of a padlock, with its battery in hundredths of a volt."""
+    if data.left == 1:
+        found.state("mode", data.uint(1))
         return
-    if data.left == 2:
+    text = read_text(data.rest())
+    found.state("lock", text)
+    hundredths = text[10:13]
+    if text.startswith("*M00") and hundredths.isdigit():
+        found.states["battery_v"] = int(hundredths) / 100
+
+
+def _cells(found: Location, data: Reader) -> None:
+    """0xF0: cells of 4G, 13 bytes each."""
+    if data.left % _CELL:
         return
-    found.states["event"] = data.uint(1)
-    mask = data.uint(1)
-    if mask & 1:
-        data.take(2)
-    if mask & 2:
-        found.readings["ambient_temperature"] = data.sint(2) / 10
-    if mask & 4:
-        found.readings["humidity"] = data.sint(2) / 10
+    while data.left:
+        country, network = data.uint(2), data.uint(2)
+        number, area = data.uint(4), data.uint(4)
+        data.take(1)
+        _seen(found, country, network, area, number)
 
 
-def _identity(found: Location, data: Reader) -> None:
-    """0xF8 of sensor tags: a kind, IMEI, number of the SIM card, name of the model."""
-    if data.left >= 19:
-        data.take(9)
-        found.states["iccid"] = data.take(10).hex()
+def _seen(found: Location, country: int, network: int, area: int, number: int) -> None:
+    if country and (area or number):
+        found.cells.append(Cell(country, network, area, number))
 
 
-def _humidity_or_battery(found: Location, data: Reader) -> None:
-    if data.left == 2:
-        found.readings["humidity"] = data.uint(2) / 10
-    elif data.left >= 4:
-        found.states["battery_v"] = data.uint(4) / 1000
-        if data.left:
-            found.charging = data.uint(1) in (2, 3)
-        if data.left:
-            read_percent(found, data.uint(1))
+def _one_cell(network: int, area: int, number: int) -> Callable[[Location, Reader], None]:
+    """A handler for one cell: country, then fields of these sizes, then maybe its loudness."""
+
+    def handle(found: Location, data: Reader) -> None:
+        country = data.uint(2)
+        _seen(found, country, data.uint(network), data.uint(area), data.uint(number))
+        data.take(min(1, data.left))
+
+    return handle
+
+
+def _plain_cell(found: Location, data: Reader) -> None:
+    """0xFF, 12 bytes."""
+    if data.left == _LONG_CELL:
+        _one_cell(2, 4, 4)(found, data)
+
+
+def _counted_cells(found: Location, data: Reader) -> None:
+    """0x53, 0x5D: a count, then cells of 8 or 10 bytes, each with its country."""
+    count = data.peek(1)[0] if data.left else 0
+    size, odd = divmod(data.left - 1, count) if count else (0, 1)
+    if odd or size not in (8, 10):
+        return
+    data.take(1)
+    for _ in range(count):
+        country, network, area = data.uint(2), data.uint(1), data.uint(2)
+        _seen(found, country, network, area, data.uint(size - 6))
+        data.take(1)
+
+
+def _wifi(found: Location, data: Reader) -> None:
+    """0xEC, 0xF4: WiFi, 7 bytes each."""
+    if data.left % _WIFI:
+        return
+    while data.left:
+        found.wifi.append(Wifi(data.take(6), dbm(data.uint(1))))
+
+
+def _user_status(found: Location, data: Reader) -> None:
+    if data.uint(4) >> 3 & 1:
+        found.state("vibration", True)
+
+
+def _io(found: Location, data: Reader) -> None:
+    """0x25 signals of the vehicle, 0x2A inputs: the bits as a number."""
+    found.state("inputs" if data.left == 4 else "io", int.from_bytes(data.rest()[:4], "big"))
 
 
 _ITEMS: dict[int, Callable[[Location, Reader], None]] = {
     0x01: _mileage,
-    0x06: _battery_or_more,
+    0x02: vehicle.read_fuel,
+    0x03: vehicle.number("vehicle_speed_kmh", 2, 10),
+    0x06: _battery_or_cabin,
+    0x0B: locks.read_lock_command,
     0x12: _fence,
+    0x14: vehicle.number("video_alarm", 4),
+    **dict.fromkeys((0x25, 0x2A), _io),
+    **dict.fromkeys((0x2B, 0xA7), vehicle.read_analog),
     0x30: _signal,
     0x31: _satellites,
-    0x51: _temperatures,
+    0x33: _mode_or_lock,
+    0x51: sensors.read_temperatures,
+    **dict.fromkeys((0x53, 0x5D), _counted_cells),
     0x56: _battery_tenths,
+    0x57: vehicle.read_driving_alarms,
+    0x60: locks.read_lock_event,
     0x61: _volts("power_v", 2, 100),
+    0x63: locks.read_seals,
+    0x64: vehicle.safety("assistance_alarm"),
+    0x65: vehicle.safety("driver_alarm"),
+    0x67: vehicle.text("password"),
     0x68: _battery_hundredths,
     0x69: _volts("battery_v", 2, 100),
+    0x6C: vehicle.text("imei"),
+    0x70: vehicle.safety("driving_alarm"),
+    0x71: vehicle.read_sim_card,
+    0x77: vehicle.read_tyres,
     0x82: _volts("power_v", 2, 10),
-    0xCC: _sim_card,
+    0x91: vehicle.read_engine,
+    0x94: vehicle.text("vin"),
+    0xAC: vehicle.number("odometer_km", 4, 1000),
+    0xBC: vehicle.text("driver"),
+    0xBD: vehicle.text("card"),
+    0xCC: vehicle.read_sim_card,
+    0xD0: _user_status,
     0xD3: _volts("power_v", 2, 10),
     0xD4: _battery,
-    0xD5: _volts("battery_v", 2, 100),
+    0xD5: locks.read_locks,
+    0xD6: vehicle.read_sim_card,
+    0xDA: locks.read_string_lock,
     0xE1: _battery_or_power,
+    0xE2: vehicle.number("fuel", 4, 10),
     0xE3: _battery_voltage,
     0xE4: _battery_charger,
     0xE5: _motion,
-    0xE6: _tags,
+    0xE6: sensors.read_tags,
     0xE7: _vendor_alarm,
-    0xE8: _event,
+    0xE8: nested.read_event,
     0xE9: _battery,
-    0xEA: _external,
-    0xEB: _nested,
+    0xEA: sensors.read_external,
+    0xEB: nested.read_nested,
+    **dict.fromkeys((0xEC, 0xF4), _wifi),
+    0xED: vehicle.text("card"),
     0xEE: _supply,
+    0xF0: _cells,
     0xF1: _volts("power_v", 4, 1000),
     0xF2: _firmware,
-    0xF5: _illuminance,
-    0xF6: _environment,
-    0xF7: _humidity_or_battery,
-    0xF8: _identity,
+    0xF3: vehicle.read_obd,
+    0xF5: sensors.read_illuminance,
+    0xF6: sensors.read_environment,
+    0xF7: sensors.read_humidity_or_battery,
+    0xF8: sensors.read_identity,
+    0xFB: vehicle.text("container"),
+    0xFC: vehicle.number("fence", 1),
     0xFE: _battery_or_more,
+    0xFF: _plain_cell,
 }

@@ -7,14 +7,11 @@ from datetime import UTC, datetime
 
 from devices.alarms import AlarmKind
 from devices.codecs.binary import CHINA, Reader, moment
-from devices.codecs.jt808_items import (
-    Location,
-    read_items,
-    read_percent,
-    read_signal,
-    tiles,
-)
-from devices.messages import CodecError, Position
+from devices.codecs.jt808_items import read_items, tiles
+from devices.codecs.jt808_locks import read_padlock_tail
+from devices.codecs.jt808_report import Location, read_percent, read_signal
+from devices.codecs.radio import Cell
+from devices.messages import AlarmSignal, CodecError, Position
 
 _FIXED_TAIL = 18
 
@@ -28,7 +25,24 @@ _ALARM_BITS = {
     20: AlarmKind.GEOFENCE_EXIT,
 }
 KNOT = 1.852
-_STATE_BITS = {8: "power_cut", 15: "vibration", 28: "moved", 29: "collision", 30: "rollover"}
+_LOCK = 3
+_STATE_BITS = {
+    1: "overspeed",
+    4: "fault",
+    5: "antenna_cut",
+    6: "antenna_short",
+    8: "power_cut",
+    9: "fault",
+    10: "fault",
+    11: "fault",
+    15: "vibration",
+    28: "moved",
+    29: "collision",
+    30: "rollover",
+    31: "door_alarm",
+}
+_DOORS = 0b11111 << 13
+_CHARGING = 26
 
 
 def read_location(body: bytes) -> Location:
@@ -38,11 +52,11 @@ def read_location(body: bytes) -> Location:
     _alarm_word(found, reader.uint(4))
     status = reader.uint(4)
     lat, lon = reader.uint(4) / 1e6, reader.uint(4) / 1e6
-    reader.take(2)
+    found.altitude_m = float(reader.sint(2))
     speed, course = reader.uint(2) / 10, reader.uint(2)
     found.at = read_time(reader.take(6))
-    found.states["ignition"] = bool(status & 1)
-    found.position = _position(status, lat, lon, found.at, (speed, course))
+    read_status(found, status)
+    found.position = read_position(status, lat, lon, found.at, (speed, course))
     if reader.left == _FIXED_TAIL and not tiles(body[-_FIXED_TAIL:]):
         _fixed_tail(found, reader)
     else:
@@ -58,11 +72,27 @@ def read_time(data: bytes) -> datetime | None:
     return moment([int(text[place : place + 2]) for place in range(0, 12, 2)], CHINA)
 
 
-def _position(
-    status: int, lat: float, lon: float, at: datetime | None, motion: tuple[float, float]
+def read_status(found: Location, status: int) -> None:
+    """The state word (table 24): ignition, cut off, doors; some makers add charging."""
+    found.states["ignition"] = bool(status & 1)
+    if status >> 10 & 0b11:
+        found.states["blocked"] = True
+    if status & _DOORS:
+        found.states["door"] = True
+    if status >> _CHARGING & 1:
+        found.charging = True
+
+
+def read_position(
+    status: int,
+    lat: float,
+    lon: float,
+    at: datetime | None,
+    motion: tuple[float | None, float | None] = (None, None),
 ) -> Position | None:
-    lat = -lat if status >> 2 & 1 else lat
-    lon = -lon if status >> 3 & 1 else lon
+    """A fix whose state word says the hemispheres and whether it is one."""
+    lat = 0.0 - lat if status >> 2 & 1 else lat
+    lon = 0.0 - lon if status >> 3 & 1 else lon
     if abs(lat) > 90 or abs(lon) > 180:
         return None
     valid = bool(status >> 1 & 1) and (lat, lon) != (0, 0)
@@ -76,6 +106,8 @@ def _alarm_word(found: Location, word: int) -> None:
     for bit, name in _STATE_BITS.items():
         if word >> bit & 1:
             found.states[name] = True
+    if word:
+        found.states["alarm_word"] = f"{word:08X}"
 
 
 def read_short_location(reader: Reader) -> Location:
@@ -89,20 +121,29 @@ def read_short_location(reader: Reader) -> Location:
         raise CodecError("bad_field", "the longitude has other digits")
     lon, flags = _minutes(tail[:9], 3), int(tail[9], 16)
     speed, course = int(reader.digits(1)) * KNOT, reader.uint(1) * 2
-    lat, lon = (lat if flags & 2 else -lat), (lon if flags & 4 else -lon)
+    lat, lon = (lat if flags & 2 else 0.0 - lat), (lon if flags & 4 else 0.0 - lon)
     if abs(lat) <= 90 and abs(lon) <= 180:
         valid = bool(flags & 1) and (lat, lon) != (0, 0)
         found.position = Position(
             lat, lon, at=found.at, valid=valid, speed_kmh=speed, course_deg=course
         )
-    reader.take(6)
+    read_signal(found, reader.uint(1))
+    found.states["satellites"] = reader.uint(1)
+    found.states["odometer_km"] = float(reader.uint(4))
     battery = reader.uint(1)
     read_percent(found, battery)
     if battery in (0xAA, 0xAB):
         found.charging = True
-    reader.take(6)
-    product, _, alarm = reader.uint(1), reader.uint(2), reader.uint(2)
+    number, area = reader.uint(4), reader.uint(2)
+    if number and area:
+        found.cells.append(Cell(0, 0, area, number))
+    product, status, alarm = reader.uint(1), reader.uint(2), reader.uint(2)
+    found.states["status"] = status
     _short_alarms(found, product, alarm)
+    if product == _LOCK and status >> 5 & 1:
+        found.states["blocked"] = True
+    read_padlock_tail(found, reader)
+    found.radio()
     return found
 
 
@@ -111,47 +152,26 @@ def _minutes(digits: str, degrees: int) -> float:
 
 
 def _short_alarms(found: Location, product: int, alarm: int) -> None:
-    low = alarm & 1 if product in (1, 2) else alarm & 0b1010 if product == 3 else 0
+    detail = f"alarm {alarm:04X}"
+    low = alarm & 1 if product in (1, 2) else alarm & 0b1010 if product == _LOCK else 0
     if low:
-        found.raise_alarm(AlarmKind.LOW_BATTERY, f"alarm {alarm:04X}", level=True)
-    if product == 3 and alarm >> 6 & 1:
-        found.raise_alarm(AlarmKind.GEOFENCE_EXIT, f"alarm {alarm:04X}", level=True)
+        found.raise_alarm(AlarmKind.LOW_BATTERY, detail, level=True)
+    if product != _LOCK:
+        return
+    for bit, name in ((0, "overspeed"), (2, "vibration")):
+        if alarm >> bit & 1:
+            found.states[name] = True
+    kind = AlarmKind.GEOFENCE_EXIT
+    if alarm >> 6 & 1:
+        found.raise_alarm(kind, detail, level=True)
+    elif alarm >> 5 & 1:
+        found.alarms[kind] = AlarmSignal(kind, False, detail, level=True)
 
 
 def _fixed_tail(found: Location, reader: Reader) -> None:
     """18 bytes of some vehicle locators instead of items: mileage, voltage, area, signal."""
-    reader.take(8)
+    reader.take(4)
+    found.states["odometer_km"] = float(reader.uint(4))
     found.states["battery_v"] = reader.uint(2) / 10
     reader.take(4)
     read_signal(found, reader.uint(1))
-
-
-def read_timed_location(reader: Reader) -> Location:
-    """0x0900 FF: time first, then a position without alarms and state."""
-    found = Location(at=read_time(reader.take(6)))
-    lat, lon = reader.sint(4) / 1e6, reader.sint(4) / 1e6
-    reader.take(2)
-    speed, course = reader.uint(2) / 10, reader.uint(2)
-    if abs(lat) <= 90 and abs(lon) <= 180:
-        valid = (lat, lon) != (0, 0)
-        found.position = Position(
-            lat, lon, at=found.at, valid=valid, speed_kmh=speed, course_deg=course
-        )
-    return found
-
-
-def read_samples(found: Location, reader: Reader) -> None:
-    """0x0900 54: a mask, a time and what the mask announces; the last temperature counts."""
-    while reader.left >= 8:
-        mask = reader.uint(2)
-        reader.take(6)
-        try:
-            reader.take(2 if mask & 1 else 0)
-            if mask & 2:
-                found.readings["ambient_temperature"] = reader.sint(2) / 10
-                found.readings["humidity"] = reader.sint(2) / 10
-            for bit, size in ((2, 2), (3, 6), (4, 2)):
-                reader.take(size if mask >> bit & 1 else 0)
-        except CodecError as error:
-            found.warnings.append(f"samples: {error}")
-            return
