@@ -1,6 +1,8 @@
 """An attempt takes its place before it is looked at and is forgiven when it succeeds.
 
 So a hundred guesses at the same moment are not a hundred guesses (as kernel/auth/attempts.py).
+Where nobody can guess, failures alone are counted (`check`, `count`): there, a hundred who know
+come at the same moment.
 """
 
 from datetime import datetime, timedelta
@@ -20,11 +22,26 @@ async def take_place(tx: Tx, limit: Limit, party: str, now: datetime) -> int:
     """
     await store.one_at_a_time(tx, limit.kind, party)
     if await store.failures(tx, limit.kind, party, now - limit.window) >= limit.most:
-        raise RateLimited(
-            "Too many wrong codes; wait some minutes.",
-            retry_after=int(limit.window.total_seconds()),
-        )
+        raise _limited(limit)
     return await store.insert(tx, limit.kind, party, now)
+
+
+async def check(tx: Tx, limit: Limit, party: str, now: datetime) -> None:
+    """Raise RateLimited when a party has failed too often."""
+    if await store.failures(tx, limit.kind, party, now - limit.window) >= limit.most:
+        raise _limited(limit)
+
+
+async def count(tx: Tx, limit: Limit, party: str, now: datetime) -> None:
+    """Count a failure."""
+    await store.insert(tx, limit.kind, party, now)
+
+
+def _limited(limit: Limit) -> RateLimited:
+    return RateLimited(
+        "Too many wrong codes; wait some minutes.",
+        retry_after=int(limit.window.total_seconds()),
+    )
 
 
 async def forgive(tx: Tx, attempt: int) -> None:

@@ -128,15 +128,16 @@ async def enrol(
     (hardware: form); Forbidden when the batch has ended; Conflict when it is used up, or the device
     has its secret already.
     """
+    party = address_key(client_ip)
     async with db.transaction() as tx:
-        party = address_key(client_ip)
-        attempt = await attempts.take_place(tx, ENROL_BY_ADDRESS, party, now)
-    async with db.transaction() as tx:
+        await attempts.check(tx, ENROL_BY_ADDRESS, party, now)
         held = await store.hold(tx, batch) if _BATCH.fullmatch(batch) else None
         expected = bytes(held.key_hash) if held else bytes(32)
-        if not hmac.compare_digest(expected, key_hash(key)) or held is None:
-            raise Unauthenticated("There is no such batch, or the key is another's.")
-        await attempts.forgive(tx, attempt)
+        known = hmac.compare_digest(expected, key_hash(key)) and held is not None
+    if not known:
+        async with db.transaction() as tx:
+            await attempts.count(tx, ENROL_BY_ADDRESS, party, now)
+        raise Unauthenticated("There is no such batch, or the key is another's.")
     # Whoever has the right key is told what is wrong, and does not count as guessing.
     async with db.transaction() as tx:
         return await _enrol(tx, cipher, batch, hardware, now)

@@ -142,6 +142,16 @@ async def test_a_batch_has_so_many_places_also_when_all_come_at_once(
     assert "W2026-00002" not in ids
 
 
+async def test_a_whole_batch_is_switched_on_behind_one_address(
+    gate: Gate, db: Database, actor: Actor, now: datetime
+) -> None:
+    """More at the same moment than may guess wrongly: none of them has guessed."""
+    many = ENROL_BY_ADDRESS.most + 10
+    made = await batch(db, actor, now, most=many)
+    answers = await asyncio.gather(*(gate.ask(made.key, hardware=f"MAC-{n}") for n in range(many)))
+    assert {one.status_code for one in answers} == {201}
+
+
 async def test_who_has_no_right_key_is_told_nothing_and_soon_not_even_that(
     gate: Gate, db: Database, actor: Actor, now: datetime
 ) -> None:
