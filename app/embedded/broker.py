@@ -152,6 +152,23 @@ class DoorBroker(KeepingBroker):
         return True
 
 
+    async def _handle_client_session(
+        self, reader: Any, writer: Any, client_session: Session, handler: Any, *others: Any
+    ) -> None:
+        # amqtt passes a last will on without asking: anybody could leave an alarm, or a command, in
+        # the name of another device.
+        if client_session.will_flag and not await self._may_leave(client_session):
+            log.warning("broker.will_refused", device=client_session.username)
+            client_session.will_flag = False
+        await super()._handle_client_session(reader, writer, client_session, handler, *others)
+
+    async def _may_leave(self, session: Session) -> bool:
+        topic = session.will_topic or ""
+        if not topic or topic.startswith("$") or "+" in topic or "#" in topic:
+            return False
+        return await self._topic_filtering(session, topic, Action.PUBLISH)
+
+
 class EmbeddedBroker:
     """The broker of `silverline up`: one asyncio server, on loopback unless told otherwise."""
 
