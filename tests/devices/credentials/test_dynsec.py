@@ -88,8 +88,27 @@ def connects(settings: DynsecSettings, user: str, password: str) -> bool:
     return accepted[0]
 
 
+def dies(settings: DynsecSettings, user: str, password: str, will: str) -> None:
+    """Break off a connection that left a last will, if it got in at all with it."""
+    answered = threading.Event()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+    client.username_pw_set(user, password)
+    client.will_set(will, b"{}", qos=1)
+    client.on_connect = lambda *_: answered.set()
+    client.on_disconnect = lambda *_: answered.set()
+    client.connect(settings.host, settings.port)
+    client.loop_start()
+    assert answered.wait(30)
+    if (line := client.socket()) is not None:
+        line.shutdown(socket.SHUT_RDWR)
+    client.loop_stop()
+
+
 def reaches(settings: DynsecSettings, user: str, password: str, topics: list[str]) -> list[str]:
-    """Publish on each topic as the device; return those that our own user received."""
+    """Publish on each topic as the device; return those that our own user received.
+
+    On the first one it also leaves a last will.
+    """
     received: list[str] = []
     ready, last = threading.Event(), threading.Event()
     listener = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -106,6 +125,7 @@ def reaches(settings: DynsecSettings, user: str, password: str, topics: list[str
     listener.connect(settings.host, settings.port)
     listener.loop_start()
     assert ready.wait(30)
+    dies(settings, user, password, topics[0])
     device = mqtt.Client(CallbackAPIVersion.VERSION2)
     device.username_pw_set(user, password)
     device.connect(settings.host, settings.port)
