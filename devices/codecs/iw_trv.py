@@ -15,6 +15,7 @@ from types import MappingProxyType
 from devices.alarms import AlarmKind
 from devices.codecs import iw_trv_commands as commands
 from devices.codecs.fields import clean
+from devices.codecs.iw_trv_states import STATE, listed, more_states, serving_cell, states_of
 from devices.messages import (
     AlarmSignal,
     Codec,
@@ -37,14 +38,13 @@ _NAME = re.compile(r"(IW|TRV|[A-Z]{2,3})([A-Z]P[0-9A-Z]{2})(.*)", re.DOTALL)
 _VOICE = re.compile(rb"[A-Z]{2,3}AP07,[^,#]{0,32},\d{1,4},\d{1,4},(\d{1,5}),")
 _IMEI = re.compile(r"[0-9A-Za-z]{5,20}")
 _NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{0,9})?", re.ASCII)
-_STATE = r"(?P<gsm>\d{3})(?P<satellites>\d{3})(?P<battery>\d{3})\d\d\d\d\d"
 _FIX = re.compile(
     r"(?P<date>\d{6})(?P<valid>[AV])"
     r"(?P<lat>\d\d\d\d\.\d+)(?P<ns>[NS])(?P<lon>\d{5}\.\d+)(?P<ew>[EW])"
-    r"(?P<speed>\d{3}\.\d)(?P<time>\d{6})(?P<course>[\d.]{6})" + _STATE + r"\d*(?P<rest>.*)",
+    r"(?P<speed>\d{3}\.\d)(?P<time>\d{6})(?P<course>[\d.]{6})" + STATE + r"\d*(?P<rest>.*)",
     re.ASCII | re.DOTALL,
 )
-_HEARTBEAT = re.compile(_STATE + r"\d*", re.ASCII)
+_HEARTBEAT = re.compile(STATE + r"(?P<more>\d*)", re.ASCII)
 # A sugar of 25 mmol/L and more is rare, one of 25 mg/dL deadly: larger numbers are mg/dL.
 _SUGAR_MG = 25
 _MG_PER_MMOL = 18.016
@@ -171,6 +171,8 @@ def _alarm(packet: _Packet) -> _Part:
     alarms = (AlarmSignal(kind, detail=detail),) if kind else ()
     # 00 is sent by some watches for a pressed button: what it means is for the profile to say.
     states: dict[str, Scalar] = {} if kind else {"alarm_unspecified": True}
+    if code and not kind:
+        states["alarm_code"] = clean(code)[:8]
     if match is None:
         flags = frozenset({Flag.TIME_MISSING, Flag.POSITION_INVALID})
         message = Message(packet.device, "alarm", alarms=alarms, states=states, flags=flags)
@@ -197,6 +199,8 @@ def _fix_message(
     if position is None or not position.valid:
         flags.add(Flag.POSITION_INVALID)
     readings, status = _battery(match["battery"])
+    tail = [field.strip() for field in match["rest"].removeprefix(",").split(",")]
+    states |= states_of(match) | serving_cell(tail)
     return Message(
         device=packet.device,
         kind=kind,
@@ -244,14 +248,13 @@ def _heartbeat(packet: _Packet) -> _Part:
     counted = zip(("steps", "roll_count"), packet.fields[1:3], strict=False)
     counts = [(metric, _number(field)) for metric, field in counted if packet.name == "AP03"]
     readings += tuple(Reading(metric, value) for metric, value in counts if value is not None)
-    return _Part((_message(packet, "status", readings, status),))
+    states = states_of(match) | (more_states(match["more"]) if packet.name == "CP01" else {})
+    return _Part((_message(packet, "status", readings, status, states),))
 
 
 def _cells(packet: _Packet) -> _Part:
-    """AP02: cells and WiFi in sight, no position; they only say that the watch lives."""
-    cells = sum("|" in field and "&" not in field for field in packet.fields)
-    states: dict[str, Scalar] = {"cells_in_sight": cells}
-    return _Part((_message(packet, "location", (), None, states),))
+    """AP02: cells and WiFi in sight, which we do not turn into a position."""
+    return _Part((_message(packet, "location", (), None, listed(packet.fields)),))
 
 
 def _vitals(*metrics: str) -> Callable[[_Packet], _Part]:

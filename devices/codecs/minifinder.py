@@ -31,6 +31,7 @@ MAX_FRAME = 2 * 1024
 """Longest frame in bytes."""
 
 _IMEI = re.compile(r"[0-9]{5,20}", re.ASCII)
+_PHONE = re.compile(r"\+?[0-9]{3,20}", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,9}(\.\d{0,9})?", re.ASCII)
 _FIX = re.compile(
     r"(\d{1,2})/(\d{1,2})/(\d{2,4}),(\d{1,2}):(\d{1,2}):(\d{1,2}),"
@@ -47,7 +48,7 @@ _ALARM_BITS = {
 }
 _STANDING = frozenset({AlarmKind.GEOFENCE_EXIT, AlarmKind.LOW_BATTERY})
 _LOUDEST = 31
-_STATE_BITS = ((2, "fault"), (14, "moved"), (15, "moved"))
+_STATE_BITS = ((1, "approximate"), (2, "fault"), (7, "overspeed"), (14, "moved"), (15, "moved"))
 
 
 def split(buffer: bytes) -> tuple[list[bytes], bytes]:
@@ -84,6 +85,8 @@ def decode(frame: Frame) -> Decoded:
     if kind in ("3", "4"):
         name = "result" if kind == "3" else "settings"
         states: dict[str, Scalar] = {name: clean(body)[:200]}
+        if kind == "4":
+            states |= _numbers(body)
         message = _plain(frame.device, None, None, states)
         return Decoded((message,), device=frame.device)
     return Decoded((), (), (f"kind {clean(kind)[:8]} is not used",), frame.device)
@@ -108,7 +111,19 @@ def _keep_alive(body: str, device: str) -> Message:
     battery = _number(values[2]) if len(values) > 2 else None
     loudness = _number(values[0])
     status = _status(battery, None, int(loudness) if loudness is not None else 0)
-    return _plain(device, battery, status, {})
+    fix = values[1].strip() if len(values) > 1 else ""
+    states: dict[str, Scalar] = {"fix": fix == "A"} if fix in ("A", "V") else {}
+    return _plain(device, battery, status, states)
+
+
+def _numbers(body: str) -> dict[str, Scalar]:
+    """The telephone numbers among the settings: behind the interval, up to three."""
+    values = [value.strip() for value in body.split(",")[1:4]]
+    return {
+        f"phone_{place}": value
+        for place, value in enumerate(values, 1)
+        if _PHONE.fullmatch(value) is not None
+    }
 
 
 def _status(battery: float | None, charging: bool | None, loudness: int) -> DeviceStatus | None:
@@ -131,7 +146,9 @@ def _position(kind: str, body: str, device: str) -> Message:
     battery = numbers[4] if kind != "A" and len(numbers) > 4 else None
     charging = bool(flags >> 22 & 1) if kind != "A" else None
     course = numbers[1] if kind != "A" and len(numbers) > 1 else None
-    position = _fix(match, at, flags, numbers[0] if numbers else None, course)
+    position = _fix(match, at, flags, numbers, course)
+    if position is not None and kind != "A":
+        position = replace(position, altitude_m=numbers[3] if len(numbers) > 3 else None)
     alarms = _alarms(flags)
     marks: set[Flag] = {Flag.REPLAYED} if kind == "B" else set()
     if at is None:
@@ -146,19 +163,35 @@ def _position(kind: str, body: str, device: str) -> Message:
         alarms=alarms,
         position=position,
         status=_status(battery, charging, flags >> 16 & 0b11111),
-        states=MappingProxyType({name: True for bit, name in _STATE_BITS if flags >> bit & 1}),
+        states=MappingProxyType(_states(kind, flags, numbers)),
         flags=frozenset(marks),
     )
 
 
+def _states(kind: str, flags: int, numbers: list[float | None]) -> dict[str, Scalar]:
+    """What the flags say that is no alarm; of B and D satellites used, in view, HDOP."""
+    states: dict[str, Scalar] = {name: True for bit, name in _STATE_BITS if flags >> bit & 1}
+    if kind in ("B", "D"):
+        names = ("satellites", "satellites_visible", "hdop")
+        for name, value in zip(names, numbers[5:8], strict=False):
+            if value is not None:
+                states[name] = value if name == "hdop" else int(value)
+    return states
+
+
 def _fix(
-    match: re.Match[str], at: datetime | None, flags: int, speed: float | None, course: float | None
+    match: re.Match[str],
+    at: datetime | None,
+    flags: int,
+    numbers: list[float | None],
+    course: float | None,
 ) -> Position | None:
     lat, lon = float(match[7]), float(match[8])
     if abs(lat) > 90 or abs(lon) > 180:
         return None
     valid = bool(flags & 0b11) and (lat, lon) != (0, 0)
     heading = course if course is not None and 0 <= course <= 360 else None
+    speed = numbers[0] if numbers else None
     return Position(lat, lon, at=at, valid=valid, speed_kmh=speed, course_deg=heading)
 
 

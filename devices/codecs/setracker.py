@@ -193,7 +193,7 @@ def _alarm(envelope: _Envelope) -> _Part:
     fix = read_fix(envelope.fields)
     word = fix.status or 0
     alarms = status_alarms(word, envelope.command, standing=False)
-    states = dict(status_states(word))
+    states = dict((*status_states(word), *fix.states))
     if not alarms and not states.get("power_cut"):
         # Some makers send AL without any bit set. What they mean is for the profile to say.
         states["alarm_unspecified"] = True
@@ -208,7 +208,8 @@ def _position_report(envelope: _Envelope, command: str) -> _Part:
         raise CodecError("bad_field", f"{command} has neither a position nor a status")
     word = fix.status or 0
     alarms = status_alarms(word, envelope.command, standing=True)
-    message = _fix_message(envelope, "location", fix, alarms, dict(status_states(word)))
+    states = dict((*status_states(word), *fix.states))
+    message = _fix_message(envelope, "location", fix, alarms, states)
     if command == "UD2":
         message = replace(message, flags=message.flags | {Flag.REPLAYED})
     return _Part((message,), (), fix.warnings)
@@ -323,11 +324,21 @@ def _body_temperature(envelope: _Envelope) -> _Part:
 
 def _voice(envelope: _Envelope) -> _Part:
     """TK and JXTK: a voice message, which is acknowledged and not kept. TK,1 is an answer to us."""
-    if envelope.command.upper() == "JXTK":
-        return _Part(replies=(envelope.answer("JXTKR,1"),), warnings=("voice is not kept",))
-    if len(envelope.fields) == 1 and envelope.fields[0].strip() in ("0", "1"):
+    fields = [field.strip() for field in envelope.fields[:4]]
+    in_parts = envelope.command.upper() == "JXTK"
+    if not in_parts and fields in (["0"], ["1"]):
         return _Part()
-    return _Part(replies=(envelope.answer("TK,1"),), warnings=("voice is not kept",))
+    # JXTK has a kind, a name, the number of this part and of how many: only the last one counts.
+    complete = not in_parts or (len(fields) == 4 and fields[2] == fields[3])
+    states: dict[str, Scalar] = {"voice": "not kept"}
+    messages = (_measurement(envelope, "status", (), None, states),) if complete else ()
+    replies = (envelope.answer("JXTKR,1" if in_parts else "TK,1"),)
+    return _Part(messages, replies, ("voice is not kept",))
+
+
+def _picture(envelope: _Envelope) -> _Part:
+    states: dict[str, Scalar] = {"picture": "not kept"}
+    return _Part((_measurement(envelope, "status", (), None, states),))
 
 
 def _identity(name: str) -> Callable[[_Envelope], _Part]:
@@ -371,6 +382,7 @@ _COMMANDS: dict[str, Callable[[_Envelope], _Part]] = {
     "OXYGEN": _vitals("spo2", skip=1, answer="oxygen,1"),
     **dict.fromkeys(("BTEMP2", "BTEMP", "TEMP"), _body_temperature),
     **dict.fromkeys(("TK", "JXTK"), _voice),
+    "IMG": _picture,
     **dict.fromkeys(("ICCID", "CCID"), _identity("iccid")),
     "RYIMEI": _identity("imei"),
     "VERNO": _version,

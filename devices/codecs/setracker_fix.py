@@ -1,16 +1,18 @@
 """What Setracker watches say of where they are and how: the fields of AL, UD and WT frames.
 
 Date, time, A/V, latitude, N/S, longitude, E/W, speed, course, altitude, satellites, GSM %,
-battery %, steps, turns, status word; then lists of cells and WiFi that are not needed. Whatever
+battery %, steps, turns, status word; then lists of cells and WiFi, and how exact it is. Whatever
 cannot be read is None with a warning: a bad position must not cost an alarm.
 """
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from devices.alarms import AlarmKind
+from devices.codecs.radio import Cell, Wifi, radio_states
 from devices.messages import AlarmSignal, Position, Scalar
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
@@ -33,7 +35,9 @@ _STATUS_ALARMS: tuple[tuple[int, AlarmKind, bool], ...] = (
 )
 _HIGH_HALF = 0xFFFF0000
 # Bit 4 is movement for some makers and rest for others, so that it is a state and no reading.
-_STATUS_STATES = ((4, "motion_bit"), (14, "power_cut"))
+_STATUS_STATES = ((3, "worn_bit"), (4, "motion_bit"), (14, "power_cut"))
+_MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
+_MOST_LISTED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,12 @@ class Fix:
     rolls: float | None
     status: int | None
     warnings: tuple[str, ...]
+    states: tuple[tuple[str, Scalar], ...] = ()
 
 
 def read_fix(fields: Sequence[str]) -> Fix:
     """Date, time, A/V, lat, N/S, lon, E/W, km/h, course, altitude, satellites, GSM %, battery %,
-    steps, turns, status; the lists of cells and of WiFi that follow are not needed.
+    steps, turns, status; then lists of cells and of WiFi.
     """
     values = [field.strip() for field in fields[:16]] + [""] * (16 - len(fields[:16]))
     warnings: list[str] = []
@@ -65,7 +70,50 @@ def read_fix(fields: Sequence[str]) -> Fix:
     if status is None:
         warnings.append("bad_field: the status cannot be read")
     battery, steps, rolls = (number(values[index]) for index in (12, 13, 14))
-    return Fix(at, position, battery, steps, rolls, status, tuple(warnings))
+    states = tuple({**_counts(values), **_radio(fields[16:])}.items())
+    return Fix(at, position, battery, steps, rolls, status, tuple(warnings), states)
+
+
+def _counts(values: Sequence[str]) -> dict[str, Scalar]:
+    """Satellites, and how loud the network is in percent."""
+    named = (("satellites", number(values[10])), ("gsm_percent", number(values[11])))
+    return {name: int(value) for name, value in named if value is not None}
+
+
+def _radio(fields: Sequence[str]) -> dict[str, Scalar]:
+    """Count, timing, country, network, then area, cell, loudness of each; then a count of WiFi and
+    name, address, dBm of each. What does not fit ends the list: nothing hangs on it.
+    """
+    left = deque(field.strip() for field in fields)
+    cells: list[Cell] = []
+    wifi: list[Wifi] = []
+    try:
+        count = int(left.popleft() or 0)
+        if count or (len(left) > 1 and left[1].isdigit()):
+            left.popleft()
+        if count:
+            country, network = _cell_number(left.popleft()), _cell_number(left.popleft())
+            for _ in range(min(count, _MOST_LISTED)):
+                area, cell = _cell_number(left.popleft()), _cell_number(left.popleft())
+                left.popleft()
+                cells.append(Cell(country, network, area, cell))
+        for _ in range(min(int(left.popleft() or 0), _MOST_LISTED)):
+            left.popleft()
+            mac, loudness = left.popleft(), int(left.popleft())
+            if _MAC.fullmatch(mac):
+                wifi.append(Wifi(bytes.fromhex(re.sub("[:-]", "", mac)), loudness))
+    except (IndexError, ValueError):
+        pass
+    states = radio_states(cells, wifi)
+    accuracy = number(left[-1]) if left and "." in left[-1] else None
+    return states | ({"accuracy": accuracy} if accuracy else {})
+
+
+def _cell_number(text: str) -> int:
+    """Decimal; some makers write hexadecimal digits."""
+    if len(text) > 10:
+        raise ValueError(text)
+    return int(text) if text.isdecimal() else int(text, 16)
 
 
 def _moment(date: str, time: str) -> datetime | None:
@@ -96,6 +144,7 @@ def _coordinates(values: Sequence[str], at: datetime | None) -> Position | None:
         valid=values[2].upper() == "A" and (lat, lon) != (0, 0),
         speed_kmh=number(values[7]),
         course_deg=number(values[8]),
+        altitude_m=number(values[9]),
     )
 
 
@@ -115,7 +164,8 @@ def status_alarms(word: int, command: str, *, standing: bool) -> tuple[AlarmSign
 
 def status_states(word: int) -> tuple[tuple[str, Scalar], ...]:
     """Discrete states of the status word that are no alarms."""
-    return tuple((name, True) for bit, name in _STATUS_STATES if word >> bit & 1)
+    found: list[tuple[str, Scalar]] = [("status_word", f"{word:08X}")] if word else []
+    return (*found, *((name, True) for bit, name in _STATUS_STATES if word >> bit & 1))
 
 
 def number(text: str) -> float | None:
