@@ -81,12 +81,14 @@ async def seed_examples(
     alone, served, smart = homes
     past = _Past(db)
     async with db.transaction() as tx:
-        mounted = now - _MOUNTED
-        await _installed(tx, SILENT, "sl-pendant-1", alone, "", technician, mounted)
+        mounted, bridged = now - _MOUNTED, now - timedelta(days=2)
         entries = await _gateway(tx, cipher, served, technician, mounted)
-        await _installed(
-            tx, INSTALLATION, "ha-installation", smart, "书房", technician, now - timedelta(days=2)
-        )
+        for device_id, profile, home, room, at in (
+            (SILENT, "sl-pendant-1", alone, "", mounted),
+            (INSTALLATION, "ha-installation", smart, "书房", bridged),
+        ):
+            no = await _installed(tx, device_id, profile, home, room, technician, at)
+            await credentials.issue(tx, no, cipher=cipher, now=at)
     await _falls_silent(db, past, now)
     await _is_opened(db, past, technician, now)
     await _announces(db, past, smart, technician, now)

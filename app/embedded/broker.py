@@ -151,7 +151,6 @@ class DoorBroker(KeepingBroker):
         del session, listener
         return True
 
-
     async def _handle_client_session(
         self, reader: Any, writer: Any, client_session: Session, handler: Any, *others: Any
     ) -> None:
