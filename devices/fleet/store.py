@@ -25,6 +25,15 @@ _FROM: LiteralString = """
     LEFT JOIN unnest(%(models)s::text[], %(limits)s::real[]) AS l (profile, percent)
         ON l.profile = d.profile
 """
+# A connection that breaks is back within seconds, mostly: who was heard a moment ago is not silent.
+_SILENT_AFTER = timedelta(minutes=2)
+_SILENT: LiteralString = (
+    "d.state = 'bound' AND d.online = false"
+    " AND coalesce(d.last_seen_at, '-infinity') < %(silent_since)s"
+)
+_ONLINE: LiteralString = (
+    "d.state = 'bound' AND (d.online OR d.online = false AND d.last_seen_at >= %(silent_since)s)"
+)
 _LOW: LiteralString = "d.battery_percent <= coalesce(l.percent, %(usual_limit)s)"
 _WHERE: LiteralString = (
     "WHERE d.state <> 'retired' AND starts_with("
@@ -38,8 +47,12 @@ _WHERE: LiteralString = (
       AND (%(battery)s::int IS NULL OR d.battery_percent <= %(battery)s)
       AND (%(unseen_since)s::timestamptz IS NULL OR d.last_seen_at < %(unseen_since)s)
       AND CASE %(state)s
-          WHEN 'online' THEN d.state = 'bound' AND d.online
-          WHEN 'silent' THEN d.state = 'bound' AND d.online = false
+          WHEN 'online' THEN """
+    + _ONLINE
+    + """
+          WHEN 'silent' THEN """
+    + _SILENT
+    + """
           WHEN 'never' THEN d.state = 'bound' AND d.online IS NULL
           WHEN 'stock' THEN d.state = 'stock'
           WHEN 'faulty' THEN d.state = 'faulty'
@@ -78,6 +91,7 @@ def _values(filters: FleetFilters, scope: str, now: datetime) -> dict[str, Any]:
         "models": list(limits),
         "limits": list(limits.values()),
         "usual_limit": USUAL_LOW_BATTERY,
+        "silent_since": now - _SILENT_AFTER,
         "now": now,
     }
 
@@ -158,8 +172,12 @@ async def counts(tx: Tx, scope: str, division: str, now: datetime) -> FleetCount
         FleetCounts,
         """
         SELECT count(*) AS total, count(*) FILTER (WHERE d.state = 'bound') AS bound,
-            count(*) FILTER (WHERE d.state = 'bound' AND d.online) AS online,
-            count(*) FILTER (WHERE d.state = 'bound' AND d.online = false) AS silent,
+            count(*) FILTER (WHERE """
+        + _ONLINE
+        + """) AS online,
+            count(*) FILTER (WHERE """
+        + _SILENT
+        + """) AS silent,
             count(*) FILTER (WHERE d.state = 'bound' AND d.online IS NULL) AS never,
             count(*) FILTER (WHERE d.state = 'bound' AND """
         + _LOW
@@ -198,7 +216,7 @@ async def firmware_versions(
 async def silent_spots(
     tx: Tx, scope: str, filters: FleetFilters, now: datetime, limit: int
 ) -> list[SilentSpot]:
-    """Return where the devices are that were heard once and are not now, the newest first."""
+    """Return where the devices are that were heard once and are silent now, the newest first."""
     return await fetch_all(
         tx,
         SilentSpot,
@@ -206,7 +224,9 @@ async def silent_spots(
         " d.last_seen_at AS since, d.profile"
         + _FROM
         + _WHERE
-        + " AND d.state = 'bound' AND d.online = false AND d.last_seen_at IS NOT NULL"
+        + " AND "
+        + _SILENT
+        + " AND d.last_seen_at IS NOT NULL"
         " AND coalesce(d.lat, e.lat) IS NOT NULL AND coalesce(d.lon, e.lon) IS NOT NULL"
         " ORDER BY d.last_seen_at DESC LIMIT %(limit)s",
         _values(filters, scope, now) | {"limit": limit},

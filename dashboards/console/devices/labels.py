@@ -14,6 +14,8 @@ from fpdf import FPDF
 PDF_TYPE = "application/pdf"
 _FONT = "noto"
 _PAD = 2.5
+# Sheets without a border are as wide as the paper, and no printer prints up to its edge.
+_PAGE_WIDTH, _UNPRINTED = 210.0, 5.0
 _POINT = 25.4 / 72
 _SMALLEST = 6.0
 _FOLDED = 7.5
@@ -81,9 +83,10 @@ def draw(labels: Sequence[Label], paper: Paper, title: str) -> bytes:
 
 def _one(pdf: FPDF, label: Label, x: float, y: float, paper: Paper) -> None:
     side = min(paper.height - 4 * _PAD, 25.0)
-    _qr(pdf, label.link, x + _PAD + 1, y + (paper.height - side) / 2, side)
-    left = x + side + 2 * _PAD + 1.5
-    width = x + paper.width - _PAD - left
+    begin = max(x + _PAD + 1, _UNPRINTED)
+    _qr(pdf, label.link, begin, y + (paper.height - side) / 2, side)
+    left = begin + side + _PAD + 0.5
+    width = min(x + paper.width - _PAD, _PAGE_WIDTH - _UNPRINTED) - left
     top = y + (paper.height - side) / 2 - 1
     names = _folded(pdf, label.device_id, width)
     for text in names:
@@ -95,12 +98,13 @@ def _one(pdf: FPDF, label: Label, x: float, y: float, paper: Paper) -> None:
 
 
 def _folded(pdf: FPDF, text: str, width: float) -> list[str]:
-    """Return one line, or pieces of what is too long for one."""
+    """Return one line, or pieces of what is too long for one, parted behind a dash if possible."""
     pdf.set_font(_FONT, size=_FOLDED)
     lines = [""]
     for char in text:
         if pdf.get_string_width(lines[-1] + char) > width:
-            lines.append("")
+            whole = lines[-1].rfind("-") + 1 or len(lines[-1])
+            lines[-1:] = [lines[-1][:whole], lines[-1][whole:]]
         lines[-1] += char
     return lines
 

@@ -67,7 +67,7 @@ async def alarms(request: Request, actor: Technician, ctx: Context, now: Now) ->
         chosen=chosen,
         counts=counts,
         tones=device_words.TECHNICAL_TONE,
-        views=list(device_words.labels(words.TECHNICAL_VIEW, tr).items()),
+        views=words.technical_views(tr),
         kinds=[(one, tr.gettext(ALARM_KIND[one])) for one in _KINDS],
         divisions=divisions,
         next_url=address(

@@ -98,7 +98,7 @@ async def devices(request: Request, actor: Technician, ctx: Context, now: Now) -
         divisions=divisions,
         models=device_words.model_choices(tr.locale),
         states=list(device_words.labels(words.FLEET_STATE, tr).items()),
-        orders=list(device_words.labels(words.ORDER, tr).items()),
+        orders=words.orders(tr),
         unseen=[(str(hours), tr.gettext(text)) for hours, text in words.UNSEEN_HOURS.items()],
         batteries=[(str(most), text) for most, text in words.BATTERY_AT_MOST.items()],
     )

@@ -63,7 +63,7 @@ UPDATE_STATE = {
     "downloading": N_("下载中"),
     "downloaded": N_("已下载，待重启"),
     "installed": N_("升级成功"),
-    "failed": N_("失败"),
+    "failed": N_("升级失败"),
     "withdrawn": N_("已撤回"),
 }
 UPDATE_TONE = {
@@ -115,3 +115,15 @@ def failure(detail: str, tr: Translator) -> str:
 def errors_of(fields: Mapping[str, str], tr: Translator) -> dict[str, str]:
     """Return a sentence for each problem (field → code)."""
     return {name: tr.gettext(PROBLEM.get(f"{name}.{code}", code)) for name, code in fields.items()}
+
+
+def orders(tr: Translator) -> list[tuple[str, str]]:
+    """Return (code, label) of the orders of the list; without a choice it is that of the ids."""
+    return [("" if code == "id" else code, tr.gettext(text)) for code, text in ORDER.items()]
+
+
+def technical_views(tr: Translator) -> list[tuple[str, str]]:
+    """Return (code, label) of the states of alarms; without a choice these are the open ones."""
+    return [
+        ("" if code == "open" else code, tr.gettext(text)) for code, text in TECHNICAL_VIEW.items()
+    ]

@@ -156,6 +156,27 @@ async def test_where_nothing_is_silent_a_sentence_stands_instead_of_the_map(
     assert (await technician.open(f"{ROOT}/silent.json")).json() == nowhere | {"silent": 9}
 
 
+async def test_a_connection_that_broke_a_moment_ago_makes_nobody_silent(
+    site: Site, technician: Visitor
+) -> None:
+    await furnish(site, technician.actor)
+    async with site.db.transaction() as tx:
+        await tx.execute(
+            "UPDATE device SET online = false, last_seen_at = %s WHERE id = 'W-0000'",
+            (site.clock.now - timedelta(seconds=30),),
+        )
+    for passed, silent in ((0, 9), (120, 10)):
+        site.clock.advance(seconds=passed)
+        await technician.open(f"{ROOT}/devices?state=silent")
+        assert f'data-total="{silent}"' in technician.page
+        await technician.open(f"{ROOT}/devices?state=online")
+        assert f'data-total="{36 - silent}"' in technician.page
+        answer = (await technician.open(f"{ROOT}/silent.json")).json()
+        assert len(answer["spots"]) == silent
+        await technician.open(f"{ROOT}/counts")
+        assert f"静默 {silent} " in technician.text
+
+
 async def test_every_tab_has_its_own_name(technician: Visitor) -> None:
     for path, name in (
         ("", "设备总览"), ("/devices", "设备清单"), ("/alarms", "技术报警"),
