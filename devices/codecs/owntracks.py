@@ -22,7 +22,7 @@ from devices.codecs.fields import (
     topic_of,
     within,
 )
-from devices.codecs.properties import battery_status, number_of
+from devices.codecs.properties import battery_status, number_of, states_of
 from devices.downlink import CommandName, CommandRequest, Downlink
 from devices.messages import (
     AlarmSignal,
@@ -36,11 +36,16 @@ from devices.messages import (
     Message,
     Position,
     Reading,
+    Scalar,
 )
 
 _IGNORED = frozenset(
     {"waypoint", "waypoints", "card", "cmd", "configuration", "status", "beacon", "request"}
     | {"dump"}
+)
+_USED = frozenset(
+    {"_type", "_id", "_http", "tid", "lat", "lon", "acc", "vel", "cog", "alt", "tst", "batt", "bs"}
+    | {"t", "created_at", "topic", "face", "image", "name"}
 )
 # `bs`: 1 unplugged, 2 charging, 3 full.
 _CHARGING: Mapping[int, bool] = {1: False, 2: True, 3: True}
@@ -83,7 +88,9 @@ def _location(device: str, report: JsonObject, *, retained: bool) -> Message:
     position = _position(report)
     battery, source, trigger = number_of(report.get("batt")), report.get("bs"), report.get("t")
     charging = _CHARGING.get(source) if isinstance(source, int) else None
-    states = {"trigger": clean(trigger)[:8]} if isinstance(trigger, str) and trigger else {}
+    states = _states(report)
+    if isinstance(trigger, str) and trigger:
+        states["trigger"] = clean(trigger)[:8]
     # What the broker kept for new subscribers answers an older request.
     answers = trigger == "r" and not retained
     ack = CommandAck("", ok=True, names=frozenset({CommandName.LOCATE})) if answers else None
@@ -98,6 +105,16 @@ def _location(device: str, report: JsonObject, *, retained: bool) -> Message:
         states=MappingProxyType(states),
         flags=frozenset() if position.at else frozenset({Flag.TIME_MISSING}),
     )
+
+
+def _states(report: JsonObject) -> dict[str, Scalar]:
+    """What a report says beside: the network, pressure, how it monitors, regions it is in."""
+    states = states_of(report, skip=_USED, numbers=(), warnings=[])
+    regions = report.get("inregions")
+    if isinstance(regions, list):
+        names = [clean(name)[:60] for name in regions[:8] if isinstance(name, str)]
+        states["inregions"] = ", ".join(names)
+    return states
 
 
 def _steps(device: str, report: JsonObject) -> Message:
@@ -140,6 +157,7 @@ def _position(report: JsonObject) -> Position:
         at=_time(report),
         speed_kmh=_optional(report, "vel"),
         course_deg=_optional(report, "cog"),
+        altitude_m=number_of(report.get("alt")),
     )
 
 

@@ -122,24 +122,30 @@ def _chip(device: str, report: JsonObject) -> Message:
 
 
 def _sensors(device: str, report: JsonObject) -> Message:
+    """The first sensor of each metric is the reading; all else is a state, `DS18B20-2.Id`."""
     fahrenheit = report.get("TempUnit") == "F"
     values: dict[str, float] = {}
-    for name, given in _leaves(report):
+    states: dict[str, Scalar] = {
+        name: value for name, value in _states(report) if isinstance(value, str)
+    }
+    for sensor, name, given in _leaves(report):
         metric, value = _METRICS.get(name), _number(given)
-        if metric is None or value is None or metric in values:
-            continue
-        if metric == "ambient_temperature" and fahrenheit:
-            value = round((value - 32) / 1.8, 2)
-        values[metric] = value
-    texts = {name: value for name, value in _states(report) if isinstance(value, str)}
-    return _message(device, "vitals", _time(report.get("Time")), values, states=texts)
+        if metric is not None and value is not None and metric not in values:
+            if metric == "ambient_temperature" and fahrenheit:
+                value = round((value - 32) / 1.8, 2)
+            values[metric] = value
+        elif isinstance(given, str | bool | int | float) and len(states) < _MAX_STATES:
+            plain = clean(given[:200]) if isinstance(given, str) else given
+            states[f"{clean(sensor[:40])}.{clean(name[:40])}"] = plain
+    return _message(device, "vitals", _time(report.get("Time")), values, states=states)
 
 
-def _leaves(report: JsonObject) -> Iterator[tuple[str, Any]]:
+def _leaves(report: JsonObject) -> Iterator[tuple[str, str, Any]]:
     """Values of the sensors, which are objects one level down."""
-    for sensor in report.values():
-        if isinstance(sensor, dict):
-            yield from sensor.items()
+    for sensor, content in report.items():
+        if isinstance(content, dict):
+            for name, value in content.items():
+                yield sensor, name, value
 
 
 def _heard(bridge: str, report: JsonObject) -> tuple[Message, ...]:

@@ -10,10 +10,12 @@ buttons at 433 MHz come as `433toMQTT`, the gateway's own state as `LWT` and `SY
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from devices.alarms import AlarmKind
 from devices.codecs.fields import JsonObject, clean, load_object
 from devices.codecs.gatt import decode_value
 from devices.codecs.properties import battery_status, number_of, readings_of, states_of
 from devices.messages import (
+    AlarmSignal,
     Codec,
     CodecError,
     Decoded,
@@ -44,6 +46,7 @@ _SWITCHES: Mapping[str, tuple[str, bool]] = {
     "wet": ("water_leak", True),
     "water_leak": ("water_leak", True),
 }
+_LOW = ("batt_low", "lowbatt")
 _KILOGRAMS: Mapping[str, float] = {"kg": 1.0, "lb": 0.45359237, "jin": 0.5}
 _SKIP = frozenset({"id", "mac", "mac_type", "adv_type", "name", "rssi", "tempf", "weight"})
 _SKIP_DATA = frozenset({"servicedata", "manufacturerdata", "servicedatauuid", "txpower", "mfid"})
@@ -142,6 +145,9 @@ def _advertisement(device: str, report: JsonObject) -> Message:
     if battery is not None or signal is not None:
         percent = battery.battery_percent if battery else None
         status = DeviceStatus(battery_percent=percent, rssi_dbm=signal)
+    low = next((report[name] for name in _LOW if isinstance(report.get(name), bool)), None)
+    kind = AlarmKind.LOW_BATTERY
+    alarms = () if low is None else (AlarmSignal(kind, low, "advertised", level=True),)
     warnings: list[str] = []
     skip = _SKIP | _SKIP_DATA
     states = states_of(report, skip=skip, numbers=_NUMBERS, warnings=warnings)
@@ -149,6 +155,7 @@ def _advertisement(device: str, report: JsonObject) -> Message:
         device=device,
         kind="vitals",
         readings=readings,
+        alarms=alarms,
         status=status,
         states=MappingProxyType(states),
         flags=frozenset({Flag.TIME_MISSING}),
