@@ -17,6 +17,7 @@ _ALARM_CODES: dict[int, tuple[AlarmKind, bool]] = {
     0x0E: (AlarmKind.LOW_BATTERY, True),
     0x0F: (AlarmKind.LOW_BATTERY, True),
     0x13: (AlarmKind.TAMPER, True),
+    0x15: (AlarmKind.LOW_BATTERY, True),
     0x18: (AlarmKind.TAKEN_OFF, True),
     0x19: (AlarmKind.LOW_BATTERY, True),
     0x23: (AlarmKind.FALL, True),
@@ -29,11 +30,18 @@ _STATE_CODES = {
     0x03: "vibration",
     0x06: "overspeed",
     0x09: "moved",
+    0x0A: "satellites_lost",
+    0x0B: "satellites_found",
     0x0C: "power_on",
+    0x0D: "first_fix",
+    0x10: "sim_changed",
     0x11: "power_off",
+    0x12: "airplane_mode",
     0x14: "door",
+    0x16: "sound",
     0x1A: "harsh_braking",
     0x1B: "harsh_cornering",
+    0x20: "sleep",
     0x26: "harsh_acceleration",
     0x27: "harsh_braking",
     0x28: "harsh_braking",
@@ -44,6 +52,7 @@ _STATE_CODES = {
     0x2E: "harsh_cornering",
     0x30: "harsh_braking",
 }
+_IGNITION = {0xFE: True, 0xFF: False}
 # Bits 3 to 5 of the state byte, which every heartbeat repeats.
 _STANDING: dict[int, AlarmKind] = {
     3: AlarmKind.LOW_BATTERY,
@@ -171,5 +180,7 @@ def read_alarm(found: Found, code: int, *, level: bool = False) -> None:
         found.alarms[kind] = AlarmSignal(kind, active, f"code {code:02X}", level=level)
     elif code:
         found.states["alarm_code"] = code
-        if code in _STATE_CODES:
+        if code in _IGNITION:
+            found.states["ignition"] = _IGNITION[code]
+        elif code in _STATE_CODES:
             found.states[_STATE_CODES[code]] = True

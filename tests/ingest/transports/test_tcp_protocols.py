@@ -201,3 +201,29 @@ async def test_noise_ends_a_connection_and_harms_nobody_else(
     other = await connect(process, codec)
     other.close()
     line.close()
+
+
+async def test_a_gt06_locator_that_names_its_zone_is_stored_in_utc(
+    home: Home, process: Running
+) -> None:
+    await registered(home, "gt06", {"864717003664467"})
+    line = await connect(process, "gt06")
+    now = utcnow().replace(microsecond=0)
+    there = now + timedelta(hours=8)
+    moment = bytes([there.year - 2000, *there.timetuple()[1:6]]).hex()
+    await line.ask_text(packet(0x01, "0864717003664467100f3200"), b"\r\n")
+    line.writer.write(packet(0x12, f"{moment}ca0461c2500bfd472803145a01cc002666000ee1"))
+
+    async def stored() -> bool:
+        return await home.count("ingest_message") == 1
+
+    await until(stored)
+    seen = await home.value("SELECT position_at FROM device WHERE position_at IS NOT NULL")
+    assert seen == now
+    line.close()
+
+
+def packet(number: int, content: str) -> bytes:
+    data = bytes.fromhex(content)
+    body = bytes([5 + len(data), number]) + data + b"\0\1"
+    return b"\x78\x78" + body + crc_itu(body).to_bytes(2, "big") + b"\r\n"
