@@ -197,9 +197,10 @@ def _of_message(message: Message) -> list[dict[str, Any]]:
         "flags": sorted(message.flags),
     }
     empty = {"metric": None, "value": None, "unit": None, "code": None}
-    found = [*_readings(message), *_conditions(message), *_about_device(message)]
+    found = [*_readings(message), *_alarms(message)]
     if message.position is not None:
         found.append({"kind": "position", "time": _time(message.position.at or message.at)})
+    found += [*_about_device(message), *_states(message)]
     return [common | empty | one for one in found or [{"kind": message.kind}]]
 
 
@@ -216,7 +217,7 @@ def _readings(message: Message) -> Iterator[dict[str, Any]]:
         yield record | ({} if reading.at is None else {"time": _time(reading.at)})
 
 
-def _conditions(message: Message) -> Iterator[dict[str, Any]]:
+def _alarms(message: Message) -> Iterator[dict[str, Any]]:
     for alarm in message.alarms:
         yield {
             "kind": "alarm",
@@ -225,6 +226,9 @@ def _conditions(message: Message) -> Iterator[dict[str, Any]]:
             "level": alarm.level,
             "detail": alarm.detail,
         }
+
+
+def _states(message: Message) -> Iterator[dict[str, Any]]:
     for name, value in message.states.items():
         yield {"kind": "state", "code": name, "value": value}
 
