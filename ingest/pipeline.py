@@ -172,6 +172,7 @@ class Pipeline:
     async def store_alarms(self, work: Work, now: datetime) -> None:
         """Store and react to what devices themselves signal in a frame: one transaction."""
         async with self._db.transaction() as tx:
+            await store.one_at_a_time(tx, _repeated(work.alarms))
             for part in work.alarms:
                 copies = part.identity.copies
                 if copies is not None and await store.was_raised(tx, part.device.no, copies):
@@ -282,6 +283,7 @@ class Pipeline:
 
     async def _fresh(self, tx: Tx, parts: Sequence[Part]) -> set[int]:
         """Which parts were never stored before, by `id`; the first of several copies counts."""
+        await store.one_at_a_time(tx, _repeated(parts))
         again = [part for part in parts if part.identity.copies is not None]
         wanted = [(p.device.no, p.identity.copies) for p in again if p.identity.copies is not None]
         known = {id(again[place]) for place in await store.stored_before(tx, wanted)}
@@ -331,6 +333,11 @@ class Pipeline:
         for device in await detection_store.take_offline(tx, alive):
             condition = ClearedCondition(AlarmKind.DEVICE_OFFLINE, device.no, device.elder_id, now)
             await self._raiser.clear(tx, condition, now)
+
+
+def _repeated(parts: Iterable[Part]) -> Iterator[int]:
+    """Devices of whose messages some may be repetitions that only a search can tell."""
+    return (part.device.no for part in parts if part.identity.copies is not None)
 
 
 def _part(

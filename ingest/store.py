@@ -11,6 +11,7 @@ from devices.alarms import RaisedAlarm
 from ingest.identity import Copies
 from kernel.db import Tx, execute, fetch_one, fetch_tuples
 
+_COPY_LOCK, _COPY_LOCKS = 0x51_1F_E4, 64
 MessageKey = tuple[int, uuid.UUID]
 """(device no, identity)."""
 
@@ -36,6 +37,21 @@ async def insert_identities(tx: Tx, marks: Mapping[MessageKey, datetime]) -> set
         ),
     )
     return {(row[0], row[1]) for row in rows}
+
+
+async def one_at_a_time(tx: Tx, device_nos: Iterable[int]) -> None:
+    """Wait until no other transaction looks for first deliveries of these devices' messages.
+
+    Two deliveries of one message that come at the same moment have identities of their own and
+    would not find each other. The devices share a few locks: a server has room for so many only.
+    """
+    shares = sorted({no % _COPY_LOCKS for no in device_nos})
+    if shares:
+        await execute(
+            tx,
+            "SELECT pg_advisory_xact_lock(%s, share) FROM unnest(%s::int[]) AS share",
+            (_COPY_LOCK, shares),
+        )
 
 
 async def stored_before(tx: Tx, wanted: Sequence[tuple[int, Copies]]) -> set[int]:

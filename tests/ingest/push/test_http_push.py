@@ -340,6 +340,26 @@ async def test_an_idempotency_key_makes_a_press_without_time_one_press(
     await platform.push(press)
     await platform.push(press)
     assert await home.count("alarm") == 4
+    # A platform that has lost its patience asks again while the first one is still under way.
+    key = {"Idempotency-Key": "three"}
+    async with home.db.dedicated() as blocker:
+        await blocker.execute("BEGIN")
+        await blocker.execute("LOCK TABLE ingest_message, alarm IN EXCLUSIVE MODE")
+        pushes = [asyncio.create_task(platform.push(press, headers=key)) for _ in range(3)]
+        await until(lambda: somebody_waits(home))
+        await blocker.execute("ROLLBACK")
+        await asyncio.gather(*pushes)
+    assert await home.count("alarm") == 5
+    # The same key on something else is something else.
+    other = press.replace("short", "long")
+    assert (await platform.push(other, headers=key)).json()["stored"] == 1
+
+
+async def somebody_waits(home: Home) -> bool:
+    """Whether pushes wait for a lock, and none is still on its way to it."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+    stuck = await home.value(waiting + "wait_event_type = 'Lock'")
+    return bool(stuck >= 3)
 
 
 async def test_the_token_is_in_no_log_and_no_table(
