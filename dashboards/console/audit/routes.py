@@ -127,7 +127,7 @@ async def _page(
         actions=[(code, words.label(words.ACTIONS, code, tr)) for code in known],
         subjects=[(code, tr.gettext(text)) for code, text in words.SUBJECTS.items()],
         action_label=lambda code: words.label(words.ACTIONS, code, tr),
-        subject_label=lambda code: words.label(words.SUBJECTS, code, tr),
+        subject_label=lambda code: words.subject(code, tr),
         subject_page=lambda entry: _subject_page(entry, actor, ctx.cipher),
         place=lambda entry: places.get(_code(entry), ""),
         facts=lambda entry: facts.told(entry, places, now, tr),

@@ -159,6 +159,12 @@ REASONS: Mapping[str, str] = {
 }
 
 
+def subject(code: str, tr: Translator) -> str:
+    """Return what one subject is called (the list of them may have another word), or the code."""
+    text = SUBJECTS.get(code, code)
+    return tr.pgettext("one", text) if ("one", text) in tr.messages else tr.gettext(text)
+
+
 def label(words: Mapping[str, str], code: str, tr: Translator) -> str:
     """Return the label of a code, or the code."""
     return tr.gettext(words[code]) if code in words else code

@@ -83,9 +83,14 @@ async def test_the_map_puts_neighbours_together_and_parts_them_closer_up(
     site: Site, chromium: Browser
 ) -> None:
     opened = await site.account("batu", Role.DEVICE_TECHNICIAN)
-    await furnish(site, opened.session.actor, 60)
     async with serving(site) as url:
         context, page = await browse(chromium, url, opened.token)
+        async with page.expect_response("**/silent.json"):
+            await page.goto(ROOT)
+        # Nothing is silent yet: a sentence, and no empty map.
+        assert "现在没有静默的设备" in await page.inner_text("[data-fleet-map][data-state=empty]")
+        assert not await page.is_visible(".map-canvas")
+        await furnish(site, opened.session.actor, 60)
         await page.goto(ROOT)
         await page.wait_for_selector("[data-fleet-map][data-state=ready]")
         assert "15 台静默设备有位置" in await page.inner_text(".map-note")

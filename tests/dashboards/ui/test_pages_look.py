@@ -56,6 +56,21 @@ async def test_a_page_is_accessible_fits_and_obeys_the_policy(
     await page.context.close()
 
 
+SHOWN_KEYS = "() => [...document.querySelectorAll('kbd')].filter((e) => e.checkVisibility()).length"
+
+
+async def test_keys_are_shown_where_there_are_keys(chromium: Browser, stage: Stage) -> None:
+    for touch in (False, True):
+        context = await chromium.new_context(
+            base_url=stage.url, locale="zh-CN", has_touch=touch, is_mobile=touch
+        )
+        page = await context.new_page()
+        await page.goto("/ui")
+        await settled(page)
+        assert bool(await page.evaluate(SHOWN_KEYS)) is not touch
+        await context.close()
+
+
 async def test_the_system_decides_on_dark_until_somebody_pins_it(
     chromium: Browser, stage: Stage
 ) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from dashboards.console.account.device import device_name
 from dashboards.console.account.words import PROBLEMS
-from dashboards.console.audit.words import ACTIONS, PAGES, SUBJECTS
+from dashboards.console.audit.words import ACTIONS, PAGES, SUBJECTS, subject
 from dashboards.console.users.words import ROLE_HINTS
+from dashboards.ui.i18n import translator
 from kernel.auth.model import Role
 from kernel.auth.problems import SENTENCES
 
@@ -58,6 +59,15 @@ def test_every_recorded_action_has_its_word(project: Path) -> None:
     actions = recorded(project)
     assert {"elder.updated", "device.viewed", "login.succeeded"} <= actions
     assert actions - set(ACTIONS) == set()
+
+
+def test_one_subject_is_named_as_one_in_english() -> None:
+    english = translator("en")
+    assert subject("device", english) == "Device"
+    assert {
+        code for code, text in SUBJECTS.items() if ("one", text) not in english.messages
+    } == set()
+    assert subject("unheard_of", english) == "unheard_of"
 
 
 @pytest.mark.parametrize(
