@@ -48,6 +48,9 @@ def decode(frame: Frame) -> Decoded:
     sum is a warning. CodecError reasons: oversized, not_a_frame, truncated, bad_field.
     """
     packet = open_frame(frame)
+    if packet.number not in _HANDLERS and packet.number & 0xFF in _HANDLERS:
+        # The long form only has room for more, unless a number of its own says otherwise.
+        packet = replace(packet, number=packet.number & 0xFF)
     warnings = () if packet.sound else ("bad_checksum: the check sum is wrong",)
     if packet.number == 0x01:
         return _login(packet, warnings)

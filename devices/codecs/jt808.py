@@ -16,7 +16,7 @@ from devices.codecs.binary import Reader, signed_word
 from devices.codecs.fields import clean
 from devices.codecs.jt808_frames import MAX_FRAME, Packet, open_frame, split
 from devices.codecs.jt808_location import read_location, read_short_location, read_time
-from devices.codecs.jt808_report import Location
+from devices.codecs.jt808_report import Location, read_signal
 from devices.codecs.jt808_transparent import read_transparent
 from devices.messages import (
     Codec,
@@ -108,7 +108,14 @@ def _heartbeat(message: Packet) -> _Part:
     part = _acknowledge(message)
     if len(message.body) < 3:
         return part
-    return replace(part, messages=(_battery(message, message.body[0]),))
+    percent, loudness, state = message.body[:3]
+    found = Location(states={"status": state})
+    read_signal(found, loudness)
+    plain = _battery(message, percent)
+    if found.rssi_dbm is not None:
+        status = replace(plain.status or DeviceStatus(), rssi_dbm=found.rssi_dbm)
+        plain = replace(plain, status=status)
+    return replace(part, messages=(replace(plain, states=MappingProxyType(found.states)),))
 
 
 def _battery(message: Packet, percent: int, at: datetime | None = None) -> Message:
