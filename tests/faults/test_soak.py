@@ -4,7 +4,7 @@ The load goes on in rounds; in each round several things are broken, one after t
 random, and at its end the books must balance to the message. The seed is printed, so that a round
 that found something can be had again (SILVERLINE_SOAK_SEED).
 
-The database lies on a disk of its own, in memory: it takes about a gigabyte an hour, and at most
+The database lies on a disk of its own, in memory: it takes some hundred megabytes an hour, at most
 SILVERLINE_SOAK_DISK_MB.
 """
 
