@@ -19,7 +19,7 @@ from devices.registry.model import Address, DeviceContext
 from ingest.detection import store as detection
 from ingest.detection.model import NO_WATCH, ElderWatch
 from ingest.vitals.model import Speaker
-from ingest.vitals.rules import CODEC, is_plain
+from ingest.vitals.rules import CODEC, plain_from
 from kernel.clock import monotonic
 from kernel.db import TRANSIENT_ERRORS, Database
 
@@ -178,7 +178,7 @@ class RegistryCache:
             watch, at = NO_WATCH, self._devices.age(address)
             if device.elder_id is not None:
                 watch, at = watches[device.elder_id], min(at, self._watches.age(device.elder_id))
-            self.speakers[address.address] = Speaker(device, watch, at, is_plain(device))
+            self.speakers[address.address] = Speaker(device, watch, at, plain_from(device))
         return bool(devices)
 
     @property

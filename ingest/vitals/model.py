@@ -35,15 +35,16 @@ def moment(at: int) -> datetime:
 class Speaker:
     """A device that speaks our protocol, as it is needed for each of its messages.
 
-    `at` is how old the knowledge is (monotonic, s). `plain`: nothing about the device makes a
-    difference to its vitals. `limits` are the elder's own, None where there are only the defaults.
-    `touched` is when its presence was last written (microseconds since 1970).
+    `at` is how old the knowledge is (monotonic, s). What is received from `plain_from` on
+    (microseconds since 1970) is plain: nothing about the device makes a difference to its vitals,
+    and a test, if there was one, is over. `limits` are the elder's own, None where there are only
+    the defaults. `touched` is when its presence was last written (microseconds since 1970).
     """
 
     device: DeviceContext
     watch: ElderWatch
     at: float
-    plain: bool
+    plain_from: float
     no: int = field(init=False)
     gateway_no: int | None = field(init=False)
     limits: Mapping[str, Limits] | None = field(init=False)

@@ -6,6 +6,7 @@ ordinary way, which refuses or takes it as it always does. What is taken here mu
 rows and the same alarms: tests/ingest/vitals holds both ways against each other.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -36,6 +37,8 @@ _MOST_SESSIONS = 10_000
 _LATE = timedelta(minutes=5) // _MICRO
 """A message that is later than this may say that its device's clock is slow."""
 
+Window = tuple[int, int, int]
+"""Device times that can be right, first and last (ms), and when the sheaf was received (µs)."""
 CODEC = silverline_v1.CODEC.name
 PREFIX, SUFFIX = b"silverline/v1/", b"/vitals"
 _HEAD, _TAIL = len(PREFIX), len(SUFFIX)
@@ -99,14 +102,16 @@ def belongs(topic: bytes, flags: int) -> bool:
     return topic[-_TAIL:] == SUFFIX and topic[:_HEAD] == PREFIX and not flags & RETAINED
 
 
-def is_plain(device: DeviceContext) -> bool:
-    """Whether a device's vitals mean what they say: no test, no rule of its model, in service."""
+def plain_from(device: DeviceContext) -> float:
+    """From when on (microseconds since 1970) a device's vitals mean what they say.
+
+    After its test; never, if it is out of service or its model has rules of its own.
+    """
     profile = PROFILES.get(device.profile)
-    return (
-        device.modes.test_until is None
-        and device.state is not DeviceState.RETIRED
-        and (profile is None or not profile.alarms)
-    )
+    if device.state is DeviceState.RETIRED or (profile is not None and profile.alarms):
+        return math.inf
+    until = device.modes.test_until
+    return 0.0 if until is None else micros(until)
 
 
 @dataclass(slots=True)
@@ -161,7 +166,8 @@ class Reader:
         odd: list[int] = []
         unknown: set[str] = set()
         received = micros(sheaf.received_at)
-        window = (received - PAST // _MICRO) // 1000 + 1, (received + FUTURE // _MICRO) // 1000
+        oldest_t, newest_t = received - PAST // _MICRO, received + FUTURE // _MICRO
+        window = oldest_t // 1000 + 1, newest_t // 1000, received
         find = self._speakers.get
         for index, (topic, payload) in enumerate(zip(sheaf.topics, sheaf.payloads, strict=True)):
             name = topic[_HEAD:-_TAIL].decode("ascii", "replace")
@@ -190,7 +196,7 @@ class Reader:
         index: int,
         sender: Speaker,
         payload: bytes,
-        window: tuple[int, int],
+        window: Window,
         oldest: float,
         unknown: set[str],
     ) -> bool:
@@ -217,9 +223,12 @@ class Reader:
                 growing.add(index, speaker, said, salt)
         return plain
 
-    def _salt(self, speaker: Speaker, said: _Vitals, window: tuple[int, int]) -> int | None:
+    def _salt(self, speaker: Speaker, said: _Vitals, window: Window) -> int | None:
         """The end of the message's identity; None when the message is not plain."""
-        if not speaker.plain or said.replayed or said.test or not window[0] <= said.t <= window[1]:
+        least, most, received = window
+        if speaker.plain_from > received or said.replayed or said.test:
+            return None
+        if not least <= said.t <= most:
             return None
         salt = self._salts.get(said.sid)
         if (

@@ -19,7 +19,7 @@ from ingest.detection.movement import MovementTracker
 from ingest.detection.service import Book, Case, judge
 from ingest.pipeline import _part
 from ingest.vitals.model import Columns, Speaker
-from ingest.vitals.rules import _LATE, Reader, is_plain
+from ingest.vitals.rules import _LATE, Reader, plain_from
 from ingest.work import Part, Sheaf
 
 NOW = datetime(2026, 3, 5, 14, 3, 7, 123456, tzinfo=UTC)
@@ -47,6 +47,7 @@ DEVICES = {
     "W-2": (device(2, "W-2"), OWN),
     "W-3": (device(3, "W-3", elder_id=None, state=DeviceState.STOCK), NO_WATCH),
     "W-4": (device(4, "W-4", modes=Modes(test_until=NOW + timedelta(hours=1))), NO_WATCH),
+    "W-7": (device(17, "W-7", modes=Modes(test_until=NOW)), NO_WATCH),
     "W-5": (device(5, "W-5", state=DeviceState.RETIRED), NO_WATCH),
     "W-6": (device(6, "W-6", profile="z2m-smoke"), NO_WATCH),
     "G-1": (device(7, "G-1", profile="sl-gateway-1", elder_id=None), NO_WATCH),
@@ -58,7 +59,7 @@ DEVICES = {
 
 def reader() -> Reader:
     known = {
-        name: Speaker(context, watch, 0.0, is_plain(context))
+        name: Speaker(context, watch, 0.0, plain_from(context))
         for name, (context, watch) in DEVICES.items()
     }
     return Reader(known, MovementTracker())
@@ -270,6 +271,13 @@ def test_the_commonest_messages_do_go_into_columns() -> None:
 def test_whatever_is_special_goes_the_ordinary_way(sender: str, payload: bytes) -> None:
     found = reader().read(sheaf_of([("W-1", plain(0)), (sender, payload)]), oldest=-1.0)
     assert found.odd == [1]
+
+
+def test_a_device_whose_test_is_over_is_like_any_other() -> None:
+    sheaf = sheaf_of([("W-7", plain(1)), ("W-4", plain(1))])
+    found = reader().read(sheaf, oldest=-1.0)
+    assert found.columns is not None
+    assert ([each.no for each in found.columns.speakers], found.odd) == ([17], [1])
 
 
 def test_what_is_known_of_a_device_goes_out_of_date() -> None:
