@@ -135,7 +135,8 @@ def _advertisement(device: str, report: JsonObject) -> Message:
     readings = readings_of(report, _NUMBERS, _SWITCHES)
     unit = _KILOGRAMS.get(str(report.get("unit", "kg")))
     weight = number_of(report.get("weight"))
-    if weight is not None and unit is not None:
+    thing = report.get("weighing_mode") == "object"
+    if weight is not None and unit is not None and not thing:
         readings += (Reading("weight", round(weight * unit, 2)),)
     fahrenheit = number_of(report.get("tempf"))
     if fahrenheit is not None and number_of(report.get("tempc")) is None:
@@ -151,6 +152,9 @@ def _advertisement(device: str, report: JsonObject) -> Message:
     warnings: list[str] = []
     skip = _SKIP | _SKIP_DATA
     states = states_of(report, skip=skip, numbers=_NUMBERS, warnings=warnings)
+    if weight is not None and thing:
+        # A suitcase on the scale is nobody's weight.
+        states["weight"] = weight
     return Message(
         device=device,
         kind="vitals",
