@@ -150,9 +150,10 @@ class Stack:
 
     async def _wait_for_all(self, names: Sequence[str]) -> None:
         """Say of each process when it is ready, and for whom we wait when nothing happens."""
-        waiting = {
+        tasks = [
             asyncio.create_task(self._wait_ready(self.children[name]), name=name) for name in names
-        }
+        ]
+        waiting = set(tasks)
         try:
             while waiting:
                 ready, waiting = await asyncio.wait(
@@ -165,8 +166,9 @@ class Stack:
                     late = ", ".join(sorted(one.get_name() for one in waiting))
                     self._progress(f"仍在等待 · still waiting for {late}")
         finally:
-            for one in waiting:
+            for one in tasks:
                 one.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _say_migration(self, name: str, number: int, total: int) -> None:
         """Say which one is at work, unless one was named a moment ago: most take milliseconds."""
@@ -218,9 +220,10 @@ class Stack:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 await asyncio.to_thread(child.process.wait, 5)
-        Addresses.forget(self.data_dir)
         await asyncio.to_thread(self.postgres.stop)
+        # Without the lock it is another supervisor that runs here.
         if self._lock is not None:
+            Addresses.forget(self.data_dir)
             self._lock.close()
 
     def environment(self, health_port: int) -> dict[str, str]:

@@ -181,3 +181,5 @@ def test_the_headless_demonstration_loses_nothing_and_leaves_nothing_open(tmp_pa
     assert tally["incidents_opened"] == tally["incidents_resolved"] > 5
     assert tally["alarm_to_operator_ms"]["p99"] > 0
     assert tally["storage_mode"] == "plain"
+    for step in ("first start", "migration 1 of", "broker", "web 已就绪", "devices publish"):
+        assert step in result.stderr

@@ -1,9 +1,12 @@
 """What the embedded stack passes on to its processes, and what it decides itself."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
 
+from app.embedded.children import EmbeddedError
+from app.installation import Addresses
 from app.secrets import EmbeddedSecrets
 from app.settings import Settings
 from app.stack import Stack, StackSettings
@@ -56,6 +59,17 @@ def test_a_small_centre_behind_a_proxy_says_how_it_is_reached(
     assert child.web.trusted_proxies == ("10.0.0.2",)
     assert child.web.centre == "包头市"
     assert child.duty_phone == "0472-1234567"
+
+
+async def test_a_second_supervisor_leaves_word_of_the_first_where_it_is(tmp_path: Path) -> None:
+    Addresses(web_port=8080, mqtt_port=1883).write(tmp_path)
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = Stack(StackSettings(tmp_path), print)
+        with pytest.raises(EmbeddedError, match="already runs"):
+            await second.start_database()
+        await second.stop()
+    assert Addresses.read(tmp_path) == Addresses(web_port=8080, mqtt_port=1883)
 
 
 def test_database_broker_and_keys_are_the_stack_s_own(
