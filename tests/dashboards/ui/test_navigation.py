@@ -170,7 +170,9 @@ async def test_a_missing_page_is_shown_inside_the_shell(tab: Page, stage: Stage)
 async def test_language_theme_and_size_are_chosen_in_the_menu(tab: Page, stage: Stage) -> None:
     await go(tab, stage, "/console/incidents/q1")
     await tab.click(".topbar .menu > summary")
-    await tab.click("button[name=theme][value=dark]")
+    # One after the other, or the answer of the first would pass for that of the second.
+    async with tab.expect_response("**/preferences"):
+        await tab.click("button[name=theme][value=dark]")
     assert await tab.get_attribute("html", "data-bs-theme") == "dark"
     async with tab.expect_response("**/preferences"):
         await tab.click("button[name=size][value=large]")
