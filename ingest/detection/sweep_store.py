@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from ingest.detection.model import State
+from ingest.detection.model import Rule, State
 from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_value
 
 
@@ -90,11 +90,16 @@ async def silent_devices(
 
 
 async def forget_out_of_service(tx: Tx) -> int:
-    """Hold no longer to be offline what is not bound: bound again, it is looked at anew."""
+    """Forget what was held of a device that is not bound: bound again, it is looked at anew.
+
+    Else the door of one home would stand open in the next, and nobody would be told once more of a
+    battery or a clock. What a device says of itself in any state (`Rule.SIGNAL`) is kept.
+    """
     return await execute(
         tx,
-        "DELETE FROM detection_state s USING device d WHERE s.rule = 'offline'"
+        "DELETE FROM detection_state s USING device d WHERE s.rule = ANY(%s)"
         " AND d.no = substr(s.subject, 3)::bigint AND d.state <> 'bound'",
+        ([Rule.OFFLINE, Rule.DOOR, Rule.BED, Rule.BATTERY, Rule.CLOCK],),
     )
 
 
