@@ -69,20 +69,20 @@ _RESPONDERS = (
 )  # fmt: skip
 
 
-async def seed_responders(tx: Tx, cipher: FieldCipher, now: datetime) -> int:
-    """Add responders with fresh positions, policies and the duty phone; return how many people.
+async def seed_responders(tx: Tx, cipher: FieldCipher, since: datetime, now: datetime) -> int:
+    """Add responders, who came `since` and say where they are `now`, policies and the duty phone.
 
-    A second call adds nobody and renews what is configured. The duty phone claims for the
-    demonstration's supervisor when that account is there.
+    Return how many people. A second call adds nobody and renews what is configured. The duty phone
+    claims for the demonstration's supervisor when that account is there.
     """
-    await seed_policies(tx, now)
+    await seed_policies(tx, since)
     await seed_duty_phone(tx, cipher)
     if await responder_store.all_of(tx):
         return 0
     for one in _RESPONDERS:
         responder_id = await responders.add(
             tx, cipher, name=one.name, phone=one.phone, skills=one.skills,
-            division_code=one.division_code, station=one.station, on_duty=one.on_duty, now=now,
+            division_code=one.division_code, station=one.station, on_duty=one.on_duty, now=since,
         )  # fmt: skip
         await responders.report_position(tx, responder_id, one.lat, one.lon, 25.0, now)
     return len(_RESPONDERS)

@@ -82,7 +82,7 @@ async def seed_demo(
         homes = max(p.home for p in planned) + 1
         progress(f"演示老人档案 · records of {homes} elders, with the people who can be sent")
         elders = await seed_elders(tx, cipher, homes + (MORE_HOMES if past else 0), now, SEED)
-        await seed_responders(tx, cipher, since)
+        await seed_responders(tx, cipher, since, now)
         progress(f"演示设备 · {devices} devices, each with a password of its own")
         entries = [await _device(tx, cipher, p, elders[p.home], since) for p in planned]
     if past:

@@ -162,7 +162,8 @@ class Stats:
 
     `answered_60` and `answered_180` are shares (0 to 1) of the critical and major incidents that
     were claimed within 60 and 180 s, `on_site_45` of the dispatched ones where somebody was on
-    scene within 45 minutes of opening. None where there is nothing to count.
+    scene within 45 minutes of opening. Whose time is not over yet does not count, nor does what was
+    resolved before anybody arrived. None where there is nothing to count.
     """
 
     opened: int

@@ -253,7 +253,7 @@ _FIGURES: LiteralString = (
     """
     WITH span AS (
         SELECT i.*, extract(epoch FROM first_acknowledged_at - opened_at)::float8 AS answer_s,
-            severity IN ('critical', 'major') AS urgent,
+            severity IN ('critical', 'major') AS urgent, %(now)s - opened_at AS waits,
             EXISTS (SELECT 1 FROM incident_event v WHERE v.incident_id = i.id
                 AND v.kind = 'incident.escalated') AS escalated
         FROM incident i WHERE """  # noqa: S608 - our own constants
@@ -263,10 +263,13 @@ _FIGURES: LiteralString = (
         count(*) FILTER (WHERE status NOT IN ('open', 'resolved')) AS in_progress,
         count(*) FILTER (WHERE status = 'resolved') AS resolved,
         count(*) FILTER (WHERE escalated) AS escalated,
-        avg((coalesce(answer_s, 1e9) <= 60)::int) FILTER (WHERE urgent)::float8 AS answered_60,
-        avg((coalesce(answer_s, 1e9) <= 180)::int) FILTER (WHERE urgent)::float8 AS answered_180,
-        avg((on_scene_at <= opened_at + interval '45 minutes')::int)
-            FILTER (WHERE on_scene_at IS NOT NULL)::float8 AS on_site_45,
+        avg((coalesce(answer_s, 1e9) <= 60)::int) FILTER (WHERE urgent AND
+            (answer_s IS NOT NULL OR waits > interval '60 s'))::float8 AS answered_60,
+        avg((coalesce(answer_s, 1e9) <= 180)::int) FILTER (WHERE urgent AND
+            (answer_s IS NOT NULL OR waits > interval '180 s'))::float8 AS answered_180,
+        avg((coalesce(on_scene_at <= opened_at + interval '45 minutes', false))::int)
+            FILTER (WHERE on_scene_at IS NOT NULL OR dispatched_at IS NOT NULL AND
+                status <> 'resolved' AND waits > interval '45 minutes')::float8 AS on_site_45,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY answer_s) AS answer_p50_s,
         percentile_cont(0.95) WITHIN GROUP (ORDER BY answer_s) AS answer_p95_s
     FROM span
@@ -282,9 +285,9 @@ _BY_KIND: LiteralString = (
 )
 
 
-async def stats(tx: Tx, division: str, since: datetime, until: datetime) -> Stats:
+async def stats(tx: Tx, division: str, since: datetime, until: datetime, now: datetime) -> Stats:
     """Return the figures of incidents opened in [since, until), tests left out."""
-    params = {"division": division, "since": since, "until": until}
+    params = {"division": division, "since": since, "until": until, "now": now}
     figures = await fetch_one(tx, _Figures, _FIGURES, params)
     if figures is None:
         raise RuntimeError("an aggregate without a row")

@@ -141,12 +141,14 @@ async def history(
 
 
 @router.get("/stats")
-async def stats(ctx: Context, actor: Reader, since: datetime, until: datetime) -> Response:
+async def stats(
+    ctx: Context, actor: Reader, since: datetime, until: datetime, now: Now
+) -> Response:
     """Return the figures of [since, until); times need a zone."""
     if since.tzinfo is None or until.tzinfo is None:
         raise Invalid("a time needs its zone", {"since": "with zone", "until": "with zone"})
     async with ctx.db.connection() as conn:
-        return as_json(await board.stats(conn, actor.division, since, until))
+        return as_json(await board.stats(conn, actor.division, since, until, now))
 
 
 @router.get("/{incident_id}")

@@ -15,9 +15,9 @@ async def test_seeding_twice_adds_nobody_and_gives_every_severity_a_policy(
 ) -> None:
     supervisor = await world.user("李建国", Role.SUPERVISOR, username=DUTY_USERNAME)
     async with world.db.transaction() as tx:
-        assert await seed_responders(tx, cipher, world.now) == 8
+        assert await seed_responders(tx, cipher, world.now, world.now) == 8
     async with world.db.transaction() as tx:
-        assert await seed_responders(tx, cipher, world.now) == 0
+        assert await seed_responders(tx, cipher, world.now, world.now) == 0
     async with world.db.connection() as conn:
         for severity in Severity:
             found = await escalation.policy_json(conn, "150102003000", severity)
@@ -31,7 +31,7 @@ async def test_somebody_is_suggested_in_each_district(
     world: World, operator: Actor, cipher: FieldCipher
 ) -> None:
     async with world.db.transaction() as tx:
-        await seed_responders(tx, cipher, world.now)
+        await seed_responders(tx, cipher, world.now, world.now)
     for division in ("150102000000", "150103000000", "150104000000", "150105000000"):
         elder = await world.elder(division=division)
         incident = await world.claimed(operator, elder, division=division)

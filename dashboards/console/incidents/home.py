@@ -121,7 +121,8 @@ async def _overview(ctx: WebContext, actor: Actor, now: datetime) -> dict[str, A
     midnight = datetime.combine(local(now).date(), time(), local(now).tzinfo)
     items = await _items(ctx, actor, now, tr)
     async with ctx.db.connection() as conn:
-        figures = await board.stats(conn, actor.division, midnight, midnight + timedelta(days=1))
+        until = midnight + timedelta(days=1)
+        figures = await board.stats(conn, actor.division, midnight, until, now)
         colleagues = await store.colleagues_on_duty(conn, actor.division, _handling_roles())
         people = await _responders(conn, actor, tr)
     waiting = [one for one in items if one.status == Status.OPEN]

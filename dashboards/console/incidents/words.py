@@ -3,22 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from dashboards.console.responders.words import SKILLS
 from dashboards.ui.filters import duration_text, when_text
 from dashboards.ui.i18n import N_, Translator
 from dashboards.ui.words import word
 from hotline.responders.model import Skill, Suggestion
 from kernel.errors import Conflict, DomainError, Forbidden, Invalid
-
-SKILLS: Mapping[str, str] = {
-    Skill.FIRST_AID: N_("急救"),
-    Skill.NURSING: N_("护理"),
-    Skill.LIFTING: N_("搬抬"),
-    Skill.FIRE_SAFETY: N_("消防"),
-    Skill.LOCKSMITH: N_("开锁"),
-    Skill.PLUMBING: N_("水电"),
-    Skill.DEVICES: N_("设备"),
-    Skill.VISIT: N_("上门探访"),
-}
 
 # How much of the division a responder's station shares with the incident, by levels in common.
 SHARED: Mapping[int, str] = {
@@ -100,7 +90,7 @@ def problems_of(error: DomainError, tr: Translator) -> dict[str, str]:
 
 def skill_words(skills: list[str], tr: Translator) -> list[str]:
     """Return the names of skills."""
-    return [tr.gettext(SKILLS[one]) if one in SKILLS else one for one in skills]
+    return [tr.gettext(SKILLS[Skill(one)]) if one in SKILLS else one for one in skills]
 
 
 def nearness(one: Suggestion, tr: Translator) -> str:

@@ -276,7 +276,7 @@ async def test_who_could_be_sent_stands_there_with_the_reasons(
     assert "330 米" in text
     assert "约 2 分可到" in text
     assert "急救" in text
-    assert "不会搬抬" in text
+    assert "不会搀扶搬抬" in text
     assert "没有位置，按驻点：同一区县" in text
     # Who could go is on the map from the start; who has no position is not.
     markers = (await seat.get(f"{at(fall)}/markers")).json()

@@ -29,7 +29,7 @@ async def test_every_page_is_accessible_fits_and_obeys_the_policy(
 ) -> None:
     opened = await site.account("zhao", Role.ADMINISTRATOR, **choices)
     async with site.db.transaction() as tx:
-        await seed_responders(tx, cipher, site.clock.now)
+        await seed_responders(tx, cipher, site.clock.now, site.clock.now)
         one = (await responders.all_of(tx))[0].id
         phone = (await escalation.duty_phones(tx, "150102003000"))[0].id
         assert await fetch_value(tx, "SELECT count(*) FROM responder") == 8

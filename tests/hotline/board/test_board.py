@@ -157,8 +157,9 @@ async def test_figures_count_what_the_house_promises(world: World, operator: Act
     await due_deadlines(world.db, world.later(30))
     await _resolved(world, operator, "李秀英", AlarmKind.BED_EXIT)
     async with world.db.connection() as conn:
-        figures = await board.stats(conn, "15", world.now, world.now + timedelta(days=1))
-        nothing = await board.stats(conn, "44", world.now, world.now + timedelta(days=1))
+        until, evening = world.now + timedelta(days=1), world.later(3600)
+        figures = await board.stats(conn, "15", world.now, until, evening)
+        nothing = await board.stats(conn, "44", world.now, until, evening)
     assert (figures.opened, figures.unacknowledged, figures.in_progress, figures.resolved) == (
         6, 1, 4, 1,
     )  # fmt: skip
@@ -170,3 +171,38 @@ async def test_figures_count_what_the_house_promises(world: World, operator: Act
     assert figures.by_kind == {"sos": 5, "bed_exit": 1}
     assert waiting.severity is Severity.CRITICAL
     assert (nothing.opened, nothing.answered_60, nothing.answer_p50_s) == (0, None, None)
+
+
+async def test_whose_time_is_not_over_is_neither_late_nor_in_time(
+    world: World, operator: Actor
+) -> None:
+    async def shares(seconds: float) -> tuple[float | None, float | None]:
+        until = world.now + timedelta(days=1)
+        async with world.db.connection() as conn:
+            figures = await board.stats(conn, "15", world.now, until, world.later(seconds))
+        return figures.answered_60, figures.answered_180
+
+    await world.opened()
+    assert await shares(6) == (None, None)
+    assert await shares(61) == (0, None)
+    assert await shares(181) == (0, 0)
+    claimed = await world.opened()
+    async with world.db.transaction() as tx:
+        await service.acknowledge(tx, claimed.id, 1, operator, world.later(30))
+    assert await shares(50) == (1, 1)
+    assert await shares(181) == (0.5, 0.5)
+
+
+async def test_nobody_on_site_after_45_minutes_is_late(world: World, operator: Actor) -> None:
+    async def on_site(minutes: float) -> float | None:
+        until = world.now + timedelta(days=1)
+        async with world.db.connection() as conn:
+            figures = await board.stats(conn, "15", world.now, until, world.later(60 * minutes))
+        return figures.on_site_45
+
+    incident = await world.opened()
+    async with world.db.transaction() as tx:
+        held = await service.acknowledge(tx, incident.id, 1, operator, world.now)
+    await world.sent(held, await world.responder("斯琴"), operator)
+    assert await on_site(44) is None
+    assert await on_site(46) == 0
