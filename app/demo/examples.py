@@ -245,5 +245,10 @@ async def _rolled_out(
     )  # fmt: skip
 
 
+def in_test(planned: Sequence[PlannedDevice]) -> set[str]:
+    """The simulated devices whose alarms are tests."""
+    return {_last(planned, kind) for kind, mode, *_ in _MODES if mode is DeviceMode.TEST}
+
+
 def _last(planned: Sequence[PlannedDevice], kind: str) -> str:
     return [one.device_id for one in planned if one.type == kind][-1]

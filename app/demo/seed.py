@@ -92,6 +92,8 @@ async def seed_demo(
         entries += await examples.seed_examples(
             db, cipher, data_dir, elders[homes:], planned, people["batu"], now
         )
+        tested = examples.in_test(planned)
+        entries = [e | {"in_test": True} if e["device_id"] in tested else e for e in entries]
     write_private(data_dir / "devices.json", json.dumps(entries, ensure_ascii=False, indent=1))
     write_private(
         accounts_file, json.dumps([asdict(a) for a in accounts], ensure_ascii=False, indent=1)

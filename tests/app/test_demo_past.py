@@ -129,3 +129,9 @@ async def in_the_order_of_life(db: Database, now: datetime) -> None:
     assert wrong == []
     # The scheduler has no day to move, for which others would have to wait.
     assert late == []
+
+
+async def test_an_alarm_that_is_asked_for_is_no_test(past: Past, now: datetime) -> None:
+    async with past.db.connection() as conn:
+        rows = await fetch_tuples(conn, "SELECT id FROM device WHERE test_until > %s", (now,))
+    assert {one["device_id"] for one in past.entries if one.get("in_test")} == {rows[0][0]}

@@ -107,7 +107,8 @@ async def centre(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cent
     )
     demo = Demo(settings, 40, print, past=True)
     await demo.start()
-    demo.simulator.start(scenario="quiet", devices=40, seconds=None, control=True)
+    # All of them: an alarm is asked of whichever is able to.
+    demo.simulator.start(scenario="quiet", devices=None, seconds=None, control=True)
     db = await Database.open(demo.stack.database_url, max_size=3)
     stop = asyncio.Event()
     watching = asyncio.create_task(demo.stack.watch(stop))
