@@ -13,7 +13,7 @@ from devices.commands.service import COMMAND_TOPIC
 from devices.downlink import HANDED_OVER, NotNow
 from devices.messages import Codec, CodecError, Encoder
 from kernel.clock import utcnow
-from kernel.db import Database
+from kernel.db import Database, Tx
 from kernel.jobs import Job
 from kernel.outbox import Handler, OutboxItem
 
@@ -43,6 +43,8 @@ def outbox_handlers(db: Database, downlink: Downlink) -> dict[str, Handler]:
         if codec is None or codec.encode is None:
             # A model that a newer server takes commands for, or an older one did.
             log.warning("commands.no_form", command=str(command.id), profile=command.profile)
+            async with db.transaction() as tx:
+                await count_try(tx, command)
         elif codec.split is not None:
             await _ask_listeners(db, command)
         else:
@@ -55,11 +57,12 @@ async def _publish(
     db: Database, downlink: Downlink, codec: Codec, encode: Encoder, command: Outgoing
 ) -> None:
     address = command.addresses(codec.name)[0]
-    sent_at: datetime | None = None
+    # Counted first, as whoever answers may be faster than our note that the command left.
+    async with db.transaction() as tx:
+        await count_try(tx, command)
     try:
         frame = encode(rules.asked(command, address, utcnow()))
         await downlink.publish(frame.topic, frame.payload)
-        sent_at = utcnow()
     except CodecError as error:
         log.warning("commands.cannot_be_said", command=str(command.id), error=str(error))
         async with db.transaction() as tx:
@@ -68,31 +71,28 @@ async def _publish(
     except (DownlinkError, NotNow) as error:
         # The row knows better than the outbox for how long it is worth trying.
         log.warning("commands.not_sent", command=str(command.id), error=str(error))
-    await note_try(db, command, sent_at, again=not codec.keeps)
+        return
+    async with db.transaction() as tx:
+        await note_left(tx, command, utcnow(), keeps=codec.keeps)
 
 
 async def _ask_listeners(db: Database, command: Outgoing) -> None:
     """A watch is on the TCP connection of some ingest process; if of none, it is tried again."""
     async with db.transaction() as tx:
-        due_at = utcnow() + _pause(command.tries)
-        await store.tried(tx, command.id, sent_at=None, due_at=due_at)
+        await count_try(tx, command)
         await store.wake_listeners(tx, command.id)
 
 
-async def note_try(
-    db: Database, command: Outgoing, sent_at: datetime | None, *, again: bool = True
-) -> None:
-    """Write down that a command left (`sent_at`), or that it did not.
+async def count_try(tx: Tx, command: Outgoing) -> None:
+    """Write down that a command is tried now, and when again if that comes to nothing."""
+    await store.tried(tx, command.id, utcnow() + _pause(command.tries))
 
-    One that a platform keeps until the device listens is not sent `again` once it has left.
-    """
-    async with db.transaction() as tx:
-        due_at = utcnow() + _pause(command.tries)
-        if sent_at is not None and not again:
-            due_at = command.expires_at
-            # Whoever answers may be faster than we are.
-            await store.note(tx, command.id, HANDED_OVER, first=True)
-        await store.tried(tx, command.id, sent_at=sent_at, due_at=due_at)
+
+async def note_left(tx: Tx, command: Outgoing, at: datetime, *, keeps: bool) -> None:
+    """Write down that a command has left; what a platform `keeps` must not be sent again."""
+    if keeps:
+        await store.note(tx, command.id, HANDED_OVER, first=True)
+    await store.left(tx, command.id, at, command.expires_at if keeps else None)
 
 
 def _pause(tries: int) -> timedelta:

@@ -64,12 +64,16 @@ async def insert(
 
 
 async def waiting(tx: Tx, device_no: int, name: CommandName, now: datetime) -> list[Waiting]:
-    """Return the commands of the name that the device may still answer, oldest first."""
+    """Return the commands of the name that the device may still answer, oldest first.
+
+    Their rows are locked: an answer that comes at this moment is not written over.
+    """
     return await fetch_all(
         tx,
         Waiting,
         "SELECT id, args FROM device_command WHERE device_no = %s AND name = %s"
-        " AND state IN ('queued', 'sent') AND expires_at > %s ORDER BY created_at, id",
+        " AND state IN ('queued', 'sent') AND expires_at > %s ORDER BY created_at, id"
+        " FOR UPDATE",
         (device_no, name.value, now),
     )
 
@@ -116,27 +120,23 @@ async def outgoing(tx: Tx, command_id: uuid.UUID, now: datetime) -> Outgoing | N
     )
 
 
-async def tried(
-    tx: Tx, command_id: uuid.UUID, *, sent_at: datetime | None, due_at: datetime
-) -> None:
-    """Note a try, and that the command left where it did (`sent_at`)."""
+async def tried(tx: Tx, command_id: uuid.UUID, due_at: datetime) -> None:
+    """Count a try, and note when the next one is due."""
     await execute(
         tx,
-        "UPDATE device_command SET tries = tries + 1, due_at = %(due)s,"
-        " sent_at = coalesce(%(sent)s, sent_at),"
-        " state = CASE WHEN %(sent)s::timestamptz IS NULL THEN state ELSE 'sent' END"
-        " WHERE id = %(id)s AND state IN ('queued', 'sent')",
-        {"id": command_id, "due": due_at, "sent": sent_at},
+        "UPDATE device_command SET tries = tries + 1, due_at = %s"
+        " WHERE id = %s AND state IN ('queued', 'sent')",
+        (due_at, command_id),
     )
 
 
-async def left(tx: Tx, command_id: uuid.UUID, at: datetime) -> None:
-    """Note that a command whose try was counted before has left."""
+async def left(tx: Tx, command_id: uuid.UUID, at: datetime, due_at: datetime | None = None) -> None:
+    """Note that a command whose try was counted before has left; `due_at` puts the next one off."""
     await execute(
         tx,
-        "UPDATE device_command SET state = 'sent', sent_at = %s"
+        "UPDATE device_command SET state = 'sent', sent_at = %s, due_at = coalesce(%s, due_at)"
         " WHERE id = %s AND state IN ('queued', 'sent')",
-        (at, command_id),
+        (at, due_at, command_id),
     )
 
 
@@ -158,7 +158,7 @@ async def standing(tx: Tx, command_id: uuid.UUID, device_no: int) -> Standing | 
 async def unanswered(tx: Tx, device_no: int, names: Collection[CommandName]) -> list[uuid.UUID]:
     """Return the commands of these names that left and are not answered, oldest first.
 
-    A device may answer before it is written down that the command left.
+    A device may answer before it is written down that the command left, never before its try is.
     """
     rows = await fetch_tuples(
         tx,

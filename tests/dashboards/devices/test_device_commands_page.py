@@ -71,7 +71,8 @@ async def test_a_sensor_behind_a_platform_is_asked_and_its_way_there_is_told(
         asked = await service.request(
             tx, door.no, "set_interval", {"seconds": 600}, technician.actor, now
         )
-        await store.tried(tx, asked.id, sent_at=now, due_at=asked.expires_at)
+        await store.tried(tx, asked.id, asked.expires_at)
+        await store.left(tx, asked.id, now)
     page = "/console/devices/D-1"
     for word, said in (("handed_over", "已交给平台转发"), ("transmitted", "网关已发射")):
         async with site.db.transaction() as tx:

@@ -226,7 +226,8 @@ async def test_an_answer_by_number_settles_only_an_open_command_with_it(
     for each in (right, wrong, narrowed):
         await service.settle(tx, [(device.no, each)], now)
         assert await state(tx, asked) is CommandState.QUEUED
-    await store.tried(tx, asked.id, sent_at=now, due_at=now)
+    await store.tried(tx, asked.id, now)
+    await store.left(tx, asked.id, now)
     for each in (wrong, narrowed):
         await service.settle(tx, [(device.no, each)], now)
         assert await state(tx, asked) is CommandState.SENT
@@ -271,7 +272,8 @@ async def test_pauses_grow_and_a_silent_device_is_left_alone(db: Database, now: 
         technician = await add_person(tx, now)
         watch = await add_device(tx, technician, now, "W-0193")
         asked = await ask(tx, watch, "reboot", technician, now)
-        await store.tried(tx, asked.id, sent_at=now, due_at=now)
+        await store.tried(tx, asked.id, now)
+        await store.left(tx, asked.id, now)
     tried_at = []
     for second in range(0, 200):
         at = now + timedelta(seconds=second)
@@ -287,5 +289,6 @@ async def test_pauses_grow_and_a_silent_device_is_left_alone(db: Database, now: 
             if await fetch_value(tx, "SELECT count(*) FROM outbox") > before:
                 tried_at.append(second)
                 due = await fetch_value(tx, "SELECT due_at FROM device_command")
-                await store.tried(tx, asked.id, sent_at=at, due_at=due)
+                await store.tried(tx, asked.id, due)
+                await store.left(tx, asked.id, at)
     assert tried_at == [60, 70, 90, 130, 190]
