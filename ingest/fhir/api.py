@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from ingest.fhir import params, resources, service
@@ -54,6 +55,9 @@ class FhirRoute(APIRoute):
                 if "retry_after" in error.facts:
                     answer.headers["Retry-After"] = str(error.facts["retry_after"])
                 return answer
+            except HTTPException as error:
+                # A form that is none, or has too many fields.
+                return _refusal(error.status_code, "invalid", str(error.detail))
             except TRANSIENT_ERRORS as error:
                 log.warning("fhir.database_away", error=type(error).__name__)
                 return _refusal(503, "transient", "The database does not answer.")

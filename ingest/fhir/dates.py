@@ -63,8 +63,7 @@ def _wanted(text: str, now: datetime) -> tuple[Span, ...]:
     before, after = Span(EARLIEST, low), Span(high, LATEST)
     prefix = match["op"] or "eq"
     if prefix == "ap":
-        about = abs(now - low) * _ABOUT
-        return (Span(max(EARLIEST, low - about), min(LATEST, high + about)),)
+        return (_around(meant, abs(now - low) * _ABOUT),)
     return {
         "eq": (meant,),
         "ne": (before, after),
@@ -75,6 +74,13 @@ def _wanted(text: str, now: datetime) -> tuple[Span, ...]:
         "lt": (before,),
         "eb": (before,),
     }[prefix]
+
+
+def _around(meant: Span, about: timedelta) -> Span:
+    """The stretch with what lies about it, as far as there is time."""
+    low = meant.low - about if meant.low - EARLIEST > about else EARLIEST
+    high = meant.high + about if LATEST - meant.high > about else LATEST
+    return Span(low, high)
 
 
 def _range(match: re.Match[str]) -> Span:

@@ -31,6 +31,8 @@ DEVICE_SYSTEM = "urn:silverline:device"
 ELDER_SYSTEM = "urn:silverline:elder"
 DEFAULT_COUNT, MOST_COUNT = 50, 500
 MOST_IDS = 100
+LONGEST_SEARCH = 64 * 1024
+"""Most characters of a search: as much as an address may have; a form could have megabytes."""
 Pairs = Sequence[tuple[str, str]]
 
 OBSERVATION: Mapping[str, str] = {
@@ -64,6 +66,8 @@ _STATES = {"active": ("bound", "stock"), "inactive": ("faulty", "retired")}
 
 def processed(pairs: Pairs, known: Iterable[str], *, lenient: bool) -> Pairs:
     """Return the parameters that are served. Raises FhirError for others, unless lenient."""
+    if sum(len(name) + len(value) for name, value in pairs) > LONGEST_SEARCH:
+        raise FhirError("The search is too long.", issue="too-costly", status=413)
     served = _RESULT | set(known)
     taken = []
     for name, value in pairs:
@@ -71,6 +75,8 @@ def processed(pairs: Pairs, known: Iterable[str], *, lenient: bool) -> Pairs:
         if colon and base in served:
             text = f"The modifier {modifier[:40]} of {base} is not served."
             raise FhirError(text, issue="not-supported")
+        if "\0" in value:
+            raise FhirError(f"The parameter {name[:40]} is no text.")
         if name in served and value:
             taken.append((name, value))
         elif not lenient:
@@ -123,7 +129,7 @@ def device_search(pairs: Pairs, base: str) -> DeviceSearch:
         known = {state for part in value.split(",") for state in _STATES.get(part, ())}
         states = known if states is None else states & known
     cursor = _cursor(pairs)
-    if cursor and not cursor.isdecimal():
+    if cursor and (not cursor.isdecimal() or len(cursor) > 18):
         raise FhirError("The paging link was not made here.")
     return DeviceSearch(
         numbers=None if ids is None else tuple(no for one in ids if (no := _number(one)) >= 0),

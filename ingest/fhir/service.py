@@ -68,7 +68,8 @@ async def one_observation(tx: Tx, reader: Reader, text: str, now: datetime) -> R
     _may(reader.observations)
     key = Key.parse(text)
     found = await store.observation(tx, key) if key else None
-    if found is None:
+    # Whoever may not see it does not hear that it is there.
+    if found is None or not await _covers(tx, reader, found.elder_id):
         raise NotFound("There is no such Observation.")
     await _note_elder(tx, reader, found.elder_id, now, count=1)
     return (await _mapped(tx, [found]))[0]
