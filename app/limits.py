@@ -33,7 +33,7 @@ class BodyLimit:
             return
         largest = self._larger.get(scope["path"], self._largest)
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > largest:
+        if not announced.isdigit() or len(announced) > 18 or int(announced) > largest:
             await self._refuse(scope, receive, send, largest)
             return
         received = 0

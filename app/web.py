@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from app import authority
+from app.headers import UsualHeaders
 from app.health import health_routes
 from app.limits import BodyLimit
 from app.processes import database_ready
@@ -42,6 +43,7 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
     web = settings.web
     app = FastAPI(title="Silverline", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(BodyLimit, larger={UPLOAD: LARGEST_PACKAGE + 64 * 1024})
+    app.add_middleware(UsualHeaders)
     app.state.context = WebContext(
         db=db,
         cipher=settings.cipher(),
