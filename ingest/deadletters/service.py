@@ -92,7 +92,8 @@ async def request_replay_of_all(
             "letters": len(letter_ids),
             "reason": filters.reason,
             "transport": filters.transport,
-            "text": filters.text,
+            # That one was searched for, and not what: it may be somebody's number.
+            "text": bool(filters.text),
         },
         now=now,
     )

@@ -150,6 +150,8 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
 }
 _DIVISIONS = frozenset({"division", "divisions"})
 _SHOWN_OF_ID = 6
+# What was typed into a search stands in entries of old: that there was one is shown, not what.
+_UNSPOKEN = frozenset({"text"})
 
 
 def codes_in(entry: AuditEntry) -> set[str]:
@@ -185,6 +187,8 @@ class _Speaker:
 
     def value(self, name: str, value: object) -> str:
         """Return a value as short text, "" for nothing."""
+        if name in _UNSPOKEN:
+            value = bool(value)
         if isinstance(value, bool):
             return self._tr.gettext(N_("是") if value else N_("否"))
         if isinstance(value, list):

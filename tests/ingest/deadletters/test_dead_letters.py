@@ -210,3 +210,13 @@ async def test_only_settled_letters_are_forgotten(
         await service.discard(tx, letter.id, actor=technician, now=now)
         assert await store.forget(tx, now + timedelta(days=1), 10) == 1
     assert [row[0] for row in await home.rows("SELECT topic FROM dead_letter")] == ["elsewhere/two"]
+
+
+async def test_what_was_searched_for_is_not_written_into_the_log(
+    db: Database, home: Home, technician: Actor, now: datetime
+) -> None:
+    async with db.transaction() as tx:
+        wanted = Filters(text="13812345678", reason="unknown_device")
+        await service.request_replay_of_all(tx, wanted, actor=technician, now=now)
+    [(detail,)] = await home.rows("SELECT detail FROM audit_log")
+    assert detail == {"letters": 0, "reason": "unknown_device", "transport": "", "text": True}
