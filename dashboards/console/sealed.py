@@ -32,12 +32,16 @@ _MARK = "~"
 _FEWEST_DIGITS = 7
 # Initials (lxy) name nobody, and numbers of devices and incidents have digits in them (W-0193).
 _FEWEST_LETTERS = 5
+# Version, key, nonce, tag and the owner's id alone are 67 bytes. What else begins with the mark was
+# typed by somebody.
+_SEALED = re.compile(r"~[A-Za-z0-9_-]{90,}")
+LONGEST_SEARCH = 200
 _OUR_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def looks_personal(text: str) -> bool:
     """Return whether a text may be, or hold, a person's number or name; what is sealed does not."""
-    if text.startswith(_MARK) or _OUR_ID.fullmatch(text):
+    if _SEALED.fullmatch(text) or _OUR_ID.fullmatch(text):
         return False
     plain = unicodedata.normalize("NFKC", text)
     digits = sum(char.isdecimal() for char in plain)
@@ -53,13 +57,13 @@ def sealed(cipher: FieldCipher, actor: Actor, text: str) -> str:
     """Return a search text as it may stand in an address."""
     if not looks_personal(text):
         return text
-    box = cipher.encrypt(_PURPOSE, f"{actor.user_id}\n{text}")
+    box = cipher.encrypt(_PURPOSE, f"{actor.user_id}\n{text[:LONGEST_SEARCH]}")
     return _MARK + base64.urlsafe_b64encode(box).decode().rstrip("=")
 
 
 def opened(cipher: FieldCipher, actor: Actor, value: str) -> str:
     """Return what stands sealed or plain in an address; "" for what is not this person's."""
-    if not value.startswith(_MARK):
+    if not _SEALED.fullmatch(value):
         return value
     coded = value[len(_MARK) :]
     try:

@@ -54,7 +54,7 @@ def _listing(request: Request) -> Listing:
 def _day(text: str) -> datetime | None:
     try:
         return datetime.combine(date.fromisoformat(text), time(), LOCAL).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -94,7 +94,7 @@ def _form(
 @router.get(ROOT + "/divisions")
 async def division_options(request: Request, actor: Writer, ctx: Context, now: Now) -> Response:
     """Suggestions for the field of the division: <option>s with the whole path."""
-    text = request.query_params.get("division", "").split(" ")[-1].strip()
+    text = request.query_params.get("division", "").replace("\0", "").split(" ")[-1].strip()[:60]
     async with ctx.db.connection() as tx:
         found = await divisions.search(tx, text, scope=actor.division, limit=20) if text else []
         paths = await divisions.path_names(tx, [one.code for one in found])

@@ -45,7 +45,7 @@ def read_filter(wanted: Mapping[str, str]) -> HistoryFilter:
 def _day(text: str) -> datetime | None:
     try:
         return datetime.combine(date.fromisoformat(text), time(), LOCAL).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -53,6 +53,7 @@ async def site(
         ("13812345678", True), ("0471-6281234", True), ("１３８１２３４５６７８", True),
         ("lxy", False), ("W-0193", False), ("SL-PENDANT-2026", False), ("1024", False),
         ("0198f2c6-7d1e-7a40-9b55-0a1b2c3d4e5f", False), ("~abc", False), ("", False),
+        ("~李秀英", True), ("~13812345678", True), ("~lixiuying", True),
     ],
 )  # fmt: skip
 def test_names_and_numbers_of_people_are_personal(text: str, personal: bool) -> None:
@@ -95,3 +96,22 @@ async def test_a_sealed_search_finds_and_is_exported(site: Site) -> None:
     lines = (await boss.get(unescape(found[1]))).text.splitlines()
     assert len(lines) == 2
     assert "login.succeeded" in lines[1]
+
+
+async def test_no_search_makes_an_address_without_end(site: Site) -> None:
+    boss = await site.visitor("boss", *EVERYTHING)
+    for text in ("李" * 100_000, "~" + "李" * 100_000, "~" + "A" * 100_000, "W-1" * 100_000):
+        sent = await boss.submit("/console/staff/find", q=text)
+        assert len(sent.headers["location"]) < 1500
+        assert (await boss.follow(sent)).status_code == 200
+
+
+@pytest.mark.parametrize("path", [*LISTS, "/console/incidents/export.csv"])
+async def test_no_address_breaks_a_list(path: str, site: Site) -> None:
+    boss = await site.visitor("boss", *EVERYTHING)
+    names = ("q", "status", "kind", "severity", "reason", "action", "subject", "role", "state")
+    for text in ("%00", "a%00b", "~abc", "%F0%9D%9F%99", "9" * 5000):
+        query = "&".join(f"{name}={text}" for name in (*names, "page", "sort"))
+        assert (await boss.get(f"{path}?{query}")).status_code in (200, 303)
+    for day in ("0001-01-01", "9999-12-31", "2026-02-30", "x" * 10_000):
+        assert (await boss.get(f"{path}?from={day}&to={day}")).status_code == 200

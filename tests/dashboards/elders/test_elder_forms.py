@@ -86,7 +86,7 @@ async def test_an_ambiguous_division_asks_for_the_district(site: Site, manager: 
     answer = await post(site, manager, "/console/elders", NEW | {"division": "富丽社区"})
     assert "有几个同名的区划" in answer.text
     async with site.client(manager) as client:
-        found = await client.get("/console/elders/divisions", params={"division": "富丽"})
+        found = await client.get("/console/elders/divisions", params={"division": "富\0丽"})
     assert found.text.count("<option") == 2
     assert 'value="回民区 光明路街道 富丽社区居委会"' in found.text
 
