@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
+from unicodedata import category
 
 from devices.codecs import CODECS
 from devices.commands.model import CommandName, Outgoing
@@ -42,6 +43,9 @@ _LIFE: Mapping[CommandName, timedelta] = {
 _URL = re.compile(r"https?://[!-~]{1,500}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
+# Control characters, ends of lines, halves of characters. Full-width and narrow spaces, joiners and
+# marks of direction are text: Chinese, Mongolian, Uyghur and emoji are written with them.
+_NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 # A newer one takes the place of an older one: the device must not be left with the older.
 SETTINGS = frozenset({N.SET_INTERVAL, N.SET_THRESHOLDS})
@@ -161,7 +165,7 @@ def _speak(args: Mapping[str, Any]) -> dict[str, str]:
         wrong["text"] = "required"
     elif len(text) > LONGEST_TEXT:
         wrong["text"] = "too_long"
-    elif not text.isprintable():
+    elif any(category(letter) in _NO_TEXT for letter in text):
         wrong["text"] = "form"
     if language is not None and not (isinstance(language, str) and _LANGUAGE.fullmatch(language)):
         wrong["language"] = "form"

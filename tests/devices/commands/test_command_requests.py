@@ -121,6 +121,9 @@ async def test_an_operator_may_find_a_person_and_nothing_else(
         ("speak", {}, {"text": "required"}),
         ("speak", {"text": "字" * 201}, {"text": "too_long"}),
         ("speak", {"text": "a\x00b", "language": "中文"}, {"text": "form", "language": "form"}),
+        ("speak", {"text": "一行\n两行"}, {"text": "form"}),
+        ("speak", {"text": "一行\u2028两行"}, {"text": "form"}),
+        ("speak", {"text": "\ud83d"}, {"text": "form"}),
         ("set_interval", {}, {"seconds": "range"}),
         ("set_interval", {"seconds": 1.5}, {"seconds": "range"}),
         ("set_thresholds", {}, {"metric": "required"}),
@@ -137,6 +140,23 @@ async def test_wrong_arguments_are_refused(
     with pytest.raises(Invalid) as refused:
         await service.request(tx, watch.no, name, args, technician, now)
     assert refused.value.fields == wrong
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "云桂兰　该吃药了",
+        # Mongolian: a narrow space before endings, a separator before a final vowel.
+        "ᠮᠣᠩᠭᠣᠯ\u202fᠤᠨ ᠬᠠᠷ\u180eᠠ",
+        "ئۇيغۇرچە\u200f!",
+        "👩\u200d⚕️ 来了",
+    ],
+)
+async def test_what_people_write_can_be_said(
+    tx: Tx, watch: Device, technician: Actor, now: datetime, text: str
+) -> None:
+    asked = await ask(tx, watch, "speak", technician, now, text=text)
+    assert asked.args == {"text": text}
 
 
 @pytest.mark.parametrize("life", [timedelta(0), timedelta(days=8)])
