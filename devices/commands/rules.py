@@ -12,7 +12,7 @@ from typing import Any
 from unicodedata import category
 
 from devices.codecs import CODECS
-from devices.commands.model import CommandName, Outgoing
+from devices.commands.model import CommandName, CommandState, Outgoing
 from devices.downlink import CommandRequest, number_of
 from devices.messages import Codec, CommandAck
 from devices.metrics import METRICS
@@ -132,6 +132,17 @@ def lifetime(name: CommandName) -> timedelta:
 def replaces(name: CommandName, newer: Mapping[str, Any], older: Mapping[str, Any]) -> bool:
     """Whether a newer setting sets everything that an older one of the same name did."""
     return name in SETTINGS and older.keys() <= newer.keys()
+
+
+def is_the_same(device: Device, name: CommandName, state: CommandState) -> bool:
+    """Whether a wish for what waits in this state already adds nothing to it.
+
+    What a platform took over is carried out once, and then perhaps never answered: a siren has
+    sounded, and whoever wants to hear it again asks for something new.
+    """
+    model = PROFILES.get(device.profile)
+    kept = model is not None and CODECS[model.codec].keeps
+    return not (kept and name in _IN_AN_EMERGENCY and state is CommandState.SENT)
 
 
 def wrong_args(name: CommandName, args: Mapping[str, Any]) -> dict[str, str]:

@@ -35,9 +35,10 @@ async def request(
 ) -> Command:
     """Ask a device for something; it is sent, and sent again, until it is answered or too late.
 
-    The same thing asked twice is one command: the one that waits is returned. Without `expires_at`
-    the name says how long it makes sense. Raises NotFound, Forbidden, Conflict (a device that takes
-    no such command) and Invalid (name: unknown; expires_at: range; fields of the arguments).
+    The same thing asked twice is one command: the one that waits is returned (`rules.is_the_same`).
+    Without `expires_at` the name says how long it makes sense. Raises NotFound, Forbidden, Conflict
+    (a device that takes no such command) and Invalid (name: unknown; expires_at: range; fields of
+    the arguments).
     """
     device = await guard.mine(tx, device_no, actor)
     wanted = _name(name)
@@ -53,7 +54,7 @@ async def request(
         raise Invalid("The command cannot be given like this.", fields)
     await store.one_at_a_time(tx, device_no)
     for other in await store.waiting(tx, device_no, wanted, now):
-        if dict(other.args) == dict(args):
+        if dict(other.args) == dict(args) and rules.is_the_same(device, wanted, other.state):
             return await get(tx, other.id)
         if rules.replaces(wanted, args, other.args):
             await store.settle(tx, other.id, CommandState.EXPIRED, SUPERSEDED, now)

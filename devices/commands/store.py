@@ -20,6 +20,10 @@ class Waiting:
 
     id: uuid.UUID
     args: Mapping[str, Any]
+    state: CommandState
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", CommandState(self.state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ async def waiting(tx: Tx, device_no: int, name: CommandName, now: datetime) -> l
     return await fetch_all(
         tx,
         Waiting,
-        "SELECT id, args FROM device_command WHERE device_no = %s AND name = %s"
+        "SELECT id, args, state FROM device_command WHERE device_no = %s AND name = %s"
         " AND state IN ('queued', 'sent') AND expires_at > %s ORDER BY created_at, id"
         " FOR UPDATE",
         (device_no, name.value, now),

@@ -84,6 +84,20 @@ async def test_the_same_request_twice_is_one_command(
     assert len({first.id, longer.id, later.id}) == 3
 
 
+@pytest.mark.parametrize(("profile", "again"), [("z2m-siren", True), ("sl-watch-1", False)])
+async def test_a_siren_that_has_sounded_can_be_rung_again(
+    tx: Tx, technician: Actor, now: datetime, profile: str, again: bool
+) -> None:
+    # A Zigbee siren says nothing back; what a watch has not answered is sent again anyway.
+    device = await add_device(tx, technician, now, "S-1", profile=profile)
+    first = await ask(tx, device, "ring", technician, now)
+    assert (await ask(tx, device, "ring", technician, now)).id == first.id
+    await store.tried(tx, first.id, now)
+    await store.left(tx, first.id, now)
+    second = await ask(tx, device, "ring", technician, now + timedelta(minutes=1))
+    assert (second.id != first.id) is again
+
+
 async def test_a_newer_setting_takes_the_place_of_an_older_one(
     tx: Tx, watch: Device, technician: Actor, now: datetime
 ) -> None:
