@@ -9,10 +9,20 @@ from typing import Any
 
 from devices.downlink import CommandName
 
-__all__ = ["CHANNEL", "Command", "CommandName", "CommandState", "Due", "Outgoing"]
+__all__ = [
+    "CHANNEL", "MOVED_ON", "PERSONAL", "SUPERSEDED", "Command", "CommandName", "CommandState",
+    "Due", "Outgoing",
+]  # fmt: skip
 
 CHANNEL = "device_command"
 """NOTIFY channel: ids of commands for whoever holds the TCP connections of watches."""
+
+PERSONAL = frozenset(
+    {CommandName.LOCATE, CommandName.RING, CommandName.SPEAK, CommandName.SET_THRESHOLDS}
+)
+"""What is meant for who wears the device: it ends when somebody else does."""
+SUPERSEDED, MOVED_ON = "superseded", "moved_on"
+"""Details of commands that ended before their time: a newer setting came, the device went."""
 
 
 class CommandState(StrEnum):

@@ -7,7 +7,7 @@ from typing import Any
 
 from devices.commands import rules, store
 from devices.commands.machine import CommandEvent, next_state
-from devices.commands.model import Command, CommandName, CommandState, Outgoing
+from devices.commands.model import SUPERSEDED, Command, CommandName, CommandState, Outgoing
 from devices.downlink import UNSAYABLE
 from devices.messages import CommandAck
 from devices.registry import guard
@@ -18,7 +18,6 @@ from kernel.ids import new_id
 from kernel.outbox import enqueue
 
 COMMAND_TOPIC = "device.command"
-SUPERSEDED = "superseded"
 NOT_SAID = "not_said."
 """Before the code of why a command could not be said; other details are the device's words."""
 _LONGEST_DETAIL = 200

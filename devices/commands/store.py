@@ -8,7 +8,16 @@ from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
-from devices.commands.model import CHANNEL, Command, CommandName, CommandState, Due, Outgoing
+from devices.commands.model import (
+    CHANNEL,
+    MOVED_ON,
+    PERSONAL,
+    Command,
+    CommandName,
+    CommandState,
+    Due,
+    Outgoing,
+)
 from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples
 
 _LOCK = 0x51_1F_C0
@@ -67,19 +76,30 @@ async def insert(
     )  # fmt: skip
 
 
+# Command c has lost its device d: that is no more, or was another elder's when it was asked.
+# Found out here and not written by the registry, which locks devices before commands.
+_MOVED_ON: LiteralString = (
+    "(d.state = 'retired' OR c.name = ANY(%(personal)s) AND EXISTS (SELECT FROM device_binding b"
+    " WHERE b.device_no = c.device_no AND b.bound_at <= c.created_at"
+    " AND coalesce(b.unbound_at, 'infinity') > c.created_at"
+    " AND b.elder_id IS DISTINCT FROM d.elder_id))"
+)
+_PERSONAL = [name.value for name in PERSONAL]
+_WAITING: LiteralString = (
+    "SELECT c.id, c.args, c.state FROM device_command c JOIN device d ON d.no = c.device_no"
+    " WHERE c.device_no = %(no)s AND c.name = %(name)s AND c.state IN ('queued', 'sent')"
+    " AND c.expires_at > %(now)s AND NOT "
+)
+
+
 async def waiting(tx: Tx, device_no: int, name: CommandName, now: datetime) -> list[Waiting]:
     """Return the commands of the name that the device may still answer, oldest first.
 
     Their rows are locked: an answer that comes at this moment is not written over.
     """
-    return await fetch_all(
-        tx,
-        Waiting,
-        "SELECT id, args, state FROM device_command WHERE device_no = %s AND name = %s"
-        " AND state IN ('queued', 'sent') AND expires_at > %s ORDER BY created_at, id"
-        " FOR UPDATE",
-        (device_no, name.value, now),
-    )
+    order: LiteralString = " ORDER BY c.created_at, c.id FOR UPDATE OF c"
+    values = {"no": device_no, "name": name.value, "now": now, "personal": _PERSONAL}
+    return await fetch_all(tx, Waiting, _WAITING + _MOVED_ON + order, values)
 
 
 _COLUMNS: LiteralString = (
@@ -104,24 +124,24 @@ async def recent(tx: Tx, device_no: int, limit: int) -> list[Command]:
     )
 
 
+_OUTGOING: LiteralString = (
+    "SELECT c.id, c.device_no, d.id AS device_id, d.profile, g.id AS gateway_id,"
+    " g.profile AS gateway_profile, c.name, c.args, c.expires_at, c.tries,"
+    " coalesce((SELECT jsonb_object_agg(a.codec, a.addresses) FROM (SELECT codec,"
+    "  array_agg(address ORDER BY address) AS addresses FROM device_alias"
+    "  WHERE device_no = d.no GROUP BY codec) a), '{}') AS aliases,"
+    " r.codec AS route_codec, r.route"
+    " FROM device_command c JOIN device d ON d.no = c.device_no"
+    " LEFT JOIN device g ON g.no = d.gateway_no"
+    " LEFT JOIN device_route r ON r.device_no = d.no"
+    " WHERE c.id = %(id)s AND c.state IN ('queued', 'sent') AND c.expires_at > %(now)s AND NOT "
+)
+
+
 async def outgoing(tx: Tx, command_id: uuid.UUID, now: datetime) -> Outgoing | None:
-    """Return a command that may still be sent: open, in time, to a device in service."""
-    return await fetch_one(
-        tx,
-        Outgoing,
-        "SELECT c.id, c.device_no, d.id AS device_id, d.profile, g.id AS gateway_id,"
-        " g.profile AS gateway_profile, c.name, c.args, c.expires_at, c.tries,"
-        " coalesce((SELECT jsonb_object_agg(a.codec, a.addresses) FROM (SELECT codec,"
-        "  array_agg(address ORDER BY address) AS addresses FROM device_alias"
-        "  WHERE device_no = d.no GROUP BY codec) a), '{}') AS aliases,"
-        " r.codec AS route_codec, r.route"
-        " FROM device_command c JOIN device d ON d.no = c.device_no"
-        " LEFT JOIN device g ON g.no = d.gateway_no"
-        " LEFT JOIN device_route r ON r.device_no = d.no"
-        " WHERE c.id = %s AND c.state IN ('queued', 'sent') AND c.expires_at > %s"
-        " AND d.state <> 'retired'",
-        (command_id, now),
-    )
+    """Return a command that may still be sent: open, in time, to a device that is still meant."""
+    values = {"id": command_id, "now": now, "personal": _PERSONAL}
+    return await fetch_one(tx, Outgoing, _OUTGOING + _MOVED_ON, values)
 
 
 async def tried(tx: Tx, command_id: uuid.UUID, due_at: datetime) -> None:
@@ -194,15 +214,24 @@ async def note(tx: Tx, command_id: uuid.UUID, detail: str, *, first: bool = Fals
     )
 
 
+_ENDED: LiteralString = (
+    "SELECT c.id FROM device_command c JOIN device d ON d.no = c.device_no"
+    " WHERE c.state IN ('queued', 'sent') AND (c.expires_at <= %(now)s OR "
+)
+_EXPIRE: LiteralString = (
+    "UPDATE device_command SET state = 'expired', settled_at = %(now)s,"
+    " detail = CASE WHEN expires_at <= %(now)s THEN detail ELSE %(moved_on)s END WHERE id IN ("
+)
+
+
 async def expire(tx: Tx, now: datetime) -> int:
-    """End what is too late, and return how many. What an answer is just settling is left."""
-    return await execute(
-        tx,
-        "UPDATE device_command SET state = 'expired', settled_at = %(now)s WHERE id IN ("
-        "SELECT id FROM device_command WHERE state IN ('queued', 'sent')"
-        " AND expires_at <= %(now)s FOR UPDATE SKIP LOCKED)",
-        {"now": now},
-    )
+    """End what is too late or has lost its device, and return how many.
+
+    What an answer is just settling is left.
+    """
+    ended: LiteralString = _ENDED + _MOVED_ON + ") FOR UPDATE OF c SKIP LOCKED"
+    values = {"now": now, "moved_on": MOVED_ON, "personal": _PERSONAL}
+    return await execute(tx, _EXPIRE + ended + ")", values)
 
 
 async def take_due(

@@ -69,13 +69,15 @@ COMMAND = {
     "reboot": N_("重启"),
     "update": N_("升级固件"),
 }
-# What platforms say of a command on its way, and why one was never sent (devices/downlink.py);
-# other details are the device's own words.
+# What platforms say of a command on its way, why one ended before its time, and why one was never
+# sent (devices/downlink.py, devices/commands/model.py); other details are the device's own words.
 COMMAND_DETAIL = {
     "handed_over": N_("已交给平台转发"),
     "transmitted": N_("网关已发射"),
     "repeated": N_("设备没有确认，平台会再发"),
     "unconfirmed": N_("设备没有确认"),
+    "superseded": N_("已被新的设置取代"),
+    "moved_on": N_("设备已换人使用或停用"),
     "not_said.bad_device_id": N_("它在协议中的名称不对"),
     "not_said.unknown_command": N_("它的协议里没有这条指令"),
     "not_said.text_encoding": N_("文字里有它认不出的字"),

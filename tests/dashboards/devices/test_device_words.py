@@ -8,6 +8,7 @@ from dashboards.console.devices import words
 from dashboards.console.devices.readings import SWITCHES
 from dashboards.ui.i18n import translator
 from dashboards.ui.words import DEVICE_REASON, DEVICE_STATUS, DEVICE_TYPE
+from devices.commands.model import MOVED_ON, SUPERSEDED
 from devices.commands.service import NOT_SAID
 from devices.downlink import PLATFORM_WORDS, UNSAYABLE
 from devices.metrics import METRICS
@@ -49,7 +50,7 @@ def test_every_action_reason_and_state_has_a_word() -> None:
 
 def test_everything_that_is_said_of_a_command_has_words() -> None:
     not_sent = {NOT_SAID + reason for reason in UNSAYABLE}
-    assert set(words.COMMAND_DETAIL) == not_sent | PLATFORM_WORDS
+    assert set(words.COMMAND_DETAIL) == not_sent | PLATFORM_WORDS | {SUPERSEDED, MOVED_ON}
 
 
 def test_every_change_in_the_log_can_be_told(project: Path) -> None:

@@ -4,15 +4,17 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from devices.commands import jobs, service
-from devices.commands.model import Command, CommandName, CommandState
+from devices.commands import jobs, service, store
+from devices.commands.model import MOVED_ON, Command, CommandName, CommandState
 from devices.messages import CommandAck
+from devices.registry import service as registry
+from devices.registry.machine import DeviceAction
 from devices.registry.model import Device
 from kernel.auth.model import Actor
 from kernel.clock import utcnow
 from kernel.db import Database, Tx, execute, fetch_value
 from kernel.outbox import OutboxWorker
-from tests.devices.registry.world import add_device, add_person
+from tests.devices.registry.world import add_device, add_elder, add_person
 
 
 @dataclass
@@ -101,3 +103,43 @@ async def test_what_this_server_has_no_words_for_is_left_to_a_newer_one(db: Data
     # The next try is another effect in the outbox: it is not lost with this one.
     await jobs.resend(db, utcnow() + timedelta(minutes=1))
     assert await worker.run_once() == 1
+
+
+async def test_what_is_meant_for_one_person_is_not_said_to_the_next(db: Database) -> None:
+    watch, person = await given(db, "sl-watch-1")
+    now = utcnow()
+    async with db.transaction() as tx:
+        first, second = await add_elder(tx, now), await add_elder(tx, now, "王桂兰")
+        early = await service.request(
+            tx, watch.no, "set_thresholds", {"spo2": {"low": 90}}, person, now
+        )
+        bound = now + timedelta(seconds=1)
+        await registry.bind(tx, watch.no, first, "", actor=person, now=bound)
+    later = now + timedelta(minutes=1)
+    asked = {
+        name: await ask(db, watch, name, person, later, **args)
+        for name, args in (("speak", {"text": "李秀英，该吃药了"}), ("reboot", {}))
+    }
+    async with db.transaction() as tx:
+        at = later + timedelta(minutes=2)
+        await registry.bind(tx, watch.no, first, "卧室", actor=person, now=at)
+        # Another room is no other person.
+        assert await store.outgoing(tx, asked["speak"].id, at) is not None
+        await registry.bind(tx, watch.no, second, "", actor=person, now=at)
+        # Already before the job has looked.
+        assert await store.outgoing(tx, asked["speak"].id, at) is None
+        for still in (early, asked["reboot"]):
+            assert await store.outgoing(tx, still.id, at) is not None
+    # The same words again are for the next one, and new.
+    again = await ask(db, watch, "speak", person, at, text="李秀英，该吃药了")
+    assert again.id != asked["speak"].id
+    await jobs.resend(db, at)
+    ended = await found(db, asked["speak"])
+    assert (ended.state, ended.detail) == (CommandState.EXPIRED, MOVED_ON)
+    assert (await found(db, asked["reboot"])).state is CommandState.QUEUED
+    async with db.transaction() as tx:
+        await registry.change_state(
+            tx, watch.no, DeviceAction.RETIRE, "lost", actor=person, now=at + timedelta(minutes=2)
+        )
+    await jobs.resend(db, at + timedelta(minutes=3))
+    assert (await found(db, asked["reboot"])).detail == MOVED_ON
