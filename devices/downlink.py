@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+INTERVALS = range(10, 86_401)
+"""Seconds that a device may be told to report in, where its protocol has no narrower bounds."""
 _PLACE = re.compile(r"\{([a-z]+)\}")
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from devices.alarms import AlarmKind
-from devices.downlink import CommandName, CommandRequest, Downlink
+from devices.downlink import INTERVALS, CommandName, CommandRequest, Downlink
 
 Scalar = str | int | float | bool
 PLATFORM_SAYS = "downlink"
@@ -244,7 +244,8 @@ class Codec:
     NotNow for what cannot be said yet. `through_gateway` says that it reaches devices behind a
     gateway or platform, too. `down_topics` are the MQTT filters that its commands are published
     under. `keeps` says that a platform takes commands over and delivers them itself: what the
-    broker has taken is never sent again, or the device would carry it out as often.
+    broker has taken is never sent again, or the device would carry it out as often. `intervals` are
+    the seconds that `set_interval` can say.
     """
 
     name: str
@@ -258,3 +259,4 @@ class Codec:
     through_gateway: bool = False
     down_topics: tuple[str, ...] = ()
     keeps: bool = False
+    intervals: range = INTERVALS

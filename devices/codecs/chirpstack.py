@@ -14,6 +14,7 @@ from typing import Any
 from devices.codecs.fields import JsonObject, clean, dump_json, load_json, load_object, topic_of
 from devices.codecs.lorawan import (
     COMMANDS,
+    INTERVALS,
     address,
     decoder_for,
     loudest,
@@ -187,4 +188,5 @@ CODEC = Codec(
     through_gateway=True,
     down_topics=("application/+/device/+/command/down",),
     keeps=True,
+    intervals=INTERVALS,
 )

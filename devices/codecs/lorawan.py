@@ -68,7 +68,7 @@ _IN_BED = {"in_bed": True, "out_of_bed": False, "vacant": False}
 COMMANDS = frozenset({CommandName.SET_INTERVAL, CommandName.REBOOT})
 _MAX_PAYLOAD = 255
 # Below a minute the share of the air that a device may take is used up; above, Milesight's limit.
-_SHORTEST, _LONGEST = 60, 64_800
+INTERVALS = range(60, 64_801)
 # Everything that is not the satellites' word is a network's estimate.
 _SOURCES = {
     "GEO_RESOLVER_TDOA": "cell",
@@ -182,9 +182,8 @@ def payload_of(request: CommandRequest) -> tuple[int, str]:
     values: dict[str, str] = {}
     if request.name is CommandName.SET_INTERVAL:
         seconds = int(request.args["seconds"])
-        if not _SHORTEST <= seconds <= _LONGEST:
-            text = f"LoRaWAN devices report every {_SHORTEST} to {_LONGEST} seconds"
-            raise CodecError("interval", text)
+        if seconds not in INTERVALS:
+            raise CodecError("interval", "LoRaWAN devices report every 60 to 64800 seconds")
         values = {"seconds": _word(seconds), "minutes": _word(-(-seconds // 60))}
     try:
         return int(port), b64encode(bytes.fromhex(worded(form, **values))).decode()

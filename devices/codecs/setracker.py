@@ -395,4 +395,5 @@ CODEC = Codec(
     split=split,
     commands=frozenset(commands.WORDS),
     encode=encode_command,
+    intervals=commands.INTERVALS,
 )

@@ -15,7 +15,7 @@ WORDS = {
     CommandName.REBOOT: "RESET",
 }
 NAME_OF_WORD = {word: name for name, word in WORDS.items()}
-_INTERVALS = range(60, 65_536)
+INTERVALS = range(60, 65_536)
 
 
 def content(request: CommandRequest) -> str:
@@ -28,7 +28,7 @@ def content(request: CommandRequest) -> str:
         return f"{word},{request.args['text'].encode('utf-16-be').hex().upper()}"
     if request.name is CommandName.SET_INTERVAL:
         seconds = request.args["seconds"]
-        if seconds not in _INTERVALS:
+        if seconds not in INTERVALS:
             raise CodecError("interval", "a Setracker watch reports every 60 to 65535 seconds")
         return f"{word},{seconds}"
     return word

@@ -61,6 +61,7 @@ _WORDS: Mapping[CommandName, str] = {
 _NAME_OF_WORD = {word.upper(): name for name, word in _WORDS.items()}
 _ANSWERS = frozenset({"RESULT", *_NAME_OF_WORD})
 _RING_SECONDS = 30
+_INTERVALS = range(10, 3601)
 _SENSORS = frozenset({("tele", "SENSOR"), ("stat", "STATUS10"), ("stat", "STATUS8")})
 
 
@@ -282,7 +283,7 @@ def encode(request: CommandRequest) -> Downlink:
     if request.name is CommandName.RING:
         text = f"{seconds},5,5"
     elif request.name is CommandName.SET_INTERVAL:
-        if not 10 <= seconds <= 3600:
+        if seconds not in _INTERVALS:
             raise CodecError("interval", "Tasmota reports every 10 to 3600 seconds")
         text = str(seconds)
     return Downlink(text.encode(), topic_of("cmnd", request.address, word))
@@ -297,4 +298,5 @@ CODEC = Codec(
     commands=frozenset(_WORDS),
     encode=encode,
     down_topics=("cmnd/#",),
+    intervals=_INTERVALS,
 )

@@ -14,6 +14,7 @@ from typing import Any
 from devices.codecs.fields import JsonObject, clean, dump_json, load_object, require, topic_of
 from devices.codecs.lorawan import (
     COMMANDS,
+    INTERVALS,
     address,
     decoder_for,
     loudest,
@@ -180,4 +181,5 @@ CODEC = Codec(
     through_gateway=True,
     down_topics=("v3/+/devices/+/down/push",),
     keeps=True,
+    intervals=INTERVALS,
 )

@@ -13,7 +13,7 @@ from unicodedata import category
 
 from devices.codecs import CODECS
 from devices.commands.model import CommandName, CommandState, Outgoing
-from devices.downlink import CommandRequest, number_of
+from devices.downlink import INTERVALS, CommandRequest, number_of
 from devices.messages import Codec, CommandAck
 from devices.metrics import METRICS
 from devices.profiles import PROFILES
@@ -145,9 +145,18 @@ def is_the_same(device: Device, name: CommandName, state: CommandState) -> bool:
     return not (kept and name in _IN_AN_EMERGENCY and state is CommandState.SENT)
 
 
-def wrong_args(name: CommandName, args: Mapping[str, Any]) -> dict[str, str]:
+def intervals(device: Device) -> range:
+    """Return the seconds that the device can be told to report in."""
+    model = PROFILES.get(device.profile)
+    return CODECS[model.codec].intervals if model is not None else INTERVALS
+
+
+def wrong_args(device: Device, name: CommandName, args: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with the arguments: code by field, empty when nothing is."""
-    return _CHECKS[name](args)
+    wrong = dict(_CHECKS[name](args))
+    if name is N.SET_INTERVAL and not wrong and args["seconds"] not in intervals(device):
+        wrong["seconds"] = "range"
+    return wrong
 
 
 def _nothing(args: Mapping[str, Any]) -> dict[str, str]:
@@ -185,7 +194,7 @@ def _speak(args: Mapping[str, Any]) -> dict[str, str]:
 
 def _interval(args: Mapping[str, Any]) -> dict[str, str]:
     wrong = _unknown(args, "seconds")
-    if not _whole(args.get("seconds"), 10, 86_400):
+    if not _whole(args.get("seconds"), INTERVALS.start, INTERVALS.stop - 1):
         wrong["seconds"] = "range"
     return wrong
 

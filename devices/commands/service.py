@@ -46,7 +46,7 @@ async def request(
     if wanted not in rules.available(device):
         raise Conflict(f"Device {device.id} does not take {wanted}.", device_id=device.id)
     expires = expires_at or now + rules.lifetime(wanted)
-    fields = rules.wrong_args(wanted, args)
+    fields = rules.wrong_args(device, wanted, args)
     if not now < expires <= now + rules.LONGEST_LIFE:
         fields["expires_at"] = "range"
     if fields:

@@ -38,7 +38,7 @@ _PROBLEM: Mapping[str, str] = {
     "text.required": N_("请填写要播报的话"),
     "text.too_long": N_("播报的话最多 200 个字"),
     "text.form": N_("播报的话只能是一行文字"),
-    "seconds.range": N_("间隔是 10 到 86400 之间的整数"),
+    "seconds.range": N_("间隔是 %(low)s 到 %(high)s 之间的整数"),
     "metric.required": N_("请选择指标"),
     "limits.range": N_("请填写下限或上限，下限要小于上限"),
 }
@@ -117,6 +117,8 @@ def _form(
     wrong: Mapping[str, str] | None = None,
 ) -> Response:
     tr = words_of(request, now)
+    intervals = rules.intervals(device)
+    bounds = {"low": intervals.start, "high": intervals.stop - 1}
     return show(
         request,
         "command.html",
@@ -127,7 +129,8 @@ def _form(
         title=words.label(words.COMMAND, values.get("name", ""), tr),
         metrics=_metrics(device, tr),
         values=values,
-        errors=_errors(wrong or {}, tr),
+        bounds=bounds,
+        errors=_errors(wrong or {}, bounds, tr),
     )
 
 
@@ -145,10 +148,11 @@ def _metrics(device: Device, tr: Translator) -> list[tuple[str, str]]:
     ]
 
 
-def _errors(wrong: Mapping[str, str], tr: Translator) -> dict[str, str]:
+def _errors(wrong: Mapping[str, str], bounds: Mapping[str, int], tr: Translator) -> dict[str, str]:
     """Return a sentence for each field; limits are refused under the name of their metric."""
     named = {("low" if key == "limits" or key in METRICS else key): key for key in wrong}
     return {
         field: words.label(_PROBLEM, f"{'limits' if field == 'low' else key}.{wrong[key]}", tr)
+        % bounds
         for field, key in named.items()
     }

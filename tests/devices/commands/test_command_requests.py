@@ -157,6 +157,27 @@ async def test_wrong_arguments_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("profile", "low", "high"),
+    [
+        ("sl-watch-1", 10, 86_400),
+        ("setracker-4g", 60, 65_535),
+        ("ls-ws301", 60, 64_800),
+        ("tasmota-sensor", 10, 3600),
+    ],
+)
+async def test_an_interval_that_a_protocol_cannot_say_is_refused_when_it_is_asked(
+    tx: Tx, technician: Actor, now: datetime, profile: str, low: int, high: int
+) -> None:
+    device = await add_device(tx, technician, now, "X-1", profile=profile)
+    for seconds in (low - 1, high + 1):
+        with pytest.raises(Invalid) as refused:
+            await ask(tx, device, "set_interval", technician, now, seconds=seconds)
+        assert refused.value.fields == {"seconds": "range"}
+    for seconds in (low, high):
+        await ask(tx, device, "set_interval", technician, now, seconds=seconds)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "云桂兰　该吃药了",
