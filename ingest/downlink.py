@@ -63,6 +63,10 @@ class CommandRelay:
             async with self._db.transaction() as tx:
                 await service.give_up(tx, command, error.reason, utcnow())
             return
+        # A fault of ours in one command, or a newer server's, must not stop the process.
+        except Exception:
+            log.exception("commands.step_failed", command=str(command.id))
+            return
         if left:
             async with self._db.transaction() as tx:
                 await store.left(tx, command.id, utcnow())

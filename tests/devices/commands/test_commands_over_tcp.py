@@ -10,6 +10,7 @@ import pytest
 from devices.commands.model import CommandState
 from ingest.run import IngestRunner
 from kernel.clock import utcnow
+from kernel.db import execute
 from tests.devices.codecs.test_commands import gt06, jt808
 from tests.devices.commands.parts import Downlink, Login
 
@@ -213,4 +214,22 @@ async def test_what_cannot_be_said_to_a_terminal_is_refused_with_the_reason(
     refused = await downlink.becomes(asked.id, CommandState.REFUSED)
     assert refused.detail == "not_said.text_encoding"
     assert refused.sent_at is None
+    terminal.close()
+
+
+async def test_a_command_that_this_server_does_not_know_stops_no_other(
+    downlink: Downlink, ingest: IngestRunner
+) -> None:
+    kind = KINDS["iw_trv"]
+    login = await registered(downlink, kind)
+    terminal = Terminal(kind)
+    await terminal.connect(ingest)
+    newer = await downlink.ask(login.device, "reboot")
+    async with downlink.db.transaction() as tx:
+        await execute(tx, "UPDATE device_command SET name = 'sing' WHERE id = %s", (newer.id,))
+    await downlink.worker.run_once()
+    await downlink.ask(login.device, "locate")
+    await downlink.worker.run_once()
+    assert b"IWBP16," in await terminal.read()
+    assert await ingest.ready() is None
     terminal.close()
