@@ -76,6 +76,9 @@ HANDED_OVER, TRANSMITTED, REPEATED, UNCONFIRMED = (
     "repeated",
     "unconfirmed",
 )
+FAILED, WRONG_MESSAGE, NOT_SUPPORTED = "failed", "wrong_message", "not_supported"
+RESULTS = frozenset({FAILED, WRONG_MESSAGE, NOT_SUPPORTED})
+"""Why a device refused, where its protocol has a number for it and no words, for the pages."""
 NOT_DELIVERED = "not_delivered."
 """Before the detail of a refusal that is the platform's: the device has heard nothing, or said
 nothing. Behind it stands one of the words here, or the platform's own."""

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from devices.codecs.jt808_frames import Packet, open_frame
-from devices.downlink import CommandName, CommandRequest, Downlink, NotNow, number_of
+from devices.downlink import (
+    FAILED,
+    NOT_SUPPORTED,
+    WRONG_MESSAGE,
+    CommandName,
+    CommandRequest,
+    Downlink,
+    NotNow,
+    number_of,
+)
 from devices.messages import CodecError, CommandAck, Frame
 
 SERIALS = 2**16
@@ -19,8 +28,8 @@ _NAMES = {
     _SET: CommandName.SET_INTERVAL,
     _CONTROL: CommandName.REBOOT,
 }
-# Table 4: what came of a command of ours.
-_RESULTS = ("done", "failed", "wrong message", "not supported", "alarm confirmed")
+# Table 4: what came of a command of ours; 4 confirms an alarm.
+_RESULTS = ("", FAILED, WRONG_MESSAGE, NOT_SUPPORTED, "")
 _SHOWN_AND_SPOKEN = 0b0000_1100
 _NOTICE = 1
 _RESET = 4
@@ -89,12 +98,12 @@ def answered(serial: int, number: int, result: int) -> CommandAck:
     ok = result in (0, 4)
     name = _NAMES.get(number)
     if name is None or (number == _QUERY and ok):
-        return CommandAck(f"{number:04X}", ok, f"{word} ({serial})")
+        return CommandAck(f"{number:04X}", ok, word)
     names = frozenset({name})
-    return CommandAck(f"{number:04X}", ok, f"{word} ({serial})", names, serial, SERIALS)
+    return CommandAck(f"{number:04X}", ok, word, names, serial, SERIALS)
 
 
 def located(serial: int) -> CommandAck:
     """That a position (0x0201) is the answer to our question with this serial number."""
     names = frozenset({CommandName.LOCATE})
-    return CommandAck(f"{_QUERY:04X}", True, f"done ({serial})", names, serial, SERIALS)
+    return CommandAck(f"{_QUERY:04X}", True, "", names, serial, SERIALS)

@@ -17,7 +17,7 @@ from typing import Any
 
 from devices.codecs.fields import JsonObject, clean, load_object, topic_of
 from devices.codecs.properties import number_of
-from devices.downlink import CommandName, CommandRequest, Downlink
+from devices.downlink import NOT_SUPPORTED, CommandName, CommandRequest, Downlink
 from devices.messages import (
     Codec,
     CodecError,
@@ -211,7 +211,7 @@ def _answered(device: str, prefix: str, report: JsonObject) -> tuple[Message, ..
     known = frozenset(name for name in names if name is not None)
     if not known:
         return ()
-    ack = CommandAck("", ok=ok, detail="" if ok else "unknown command", names=known)
+    ack = CommandAck("", ok=ok, detail="" if ok else NOT_SUPPORTED, names=known)
     return (Message(device, "ack", ack=ack, flags=frozenset({Flag.TIME_MISSING})),)
 
 

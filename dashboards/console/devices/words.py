@@ -69,13 +69,17 @@ COMMAND = {
     "reboot": N_("重启"),
     "update": N_("升级固件"),
 }
-# What platforms say of a command on its way, why one ended before its time, and why one was never
-# sent (devices/downlink.py, devices/commands/model.py); other details are the device's own words.
+# What platforms say of a command on its way, why a device refused by number, why one ended before
+# its time, and why one was never sent (devices/downlink.py, commands/model.py). Other details are
+# the device's own words.
 COMMAND_DETAIL = {
     "handed_over": N_("已交给平台转发"),
     "transmitted": N_("网关已发射"),
     "repeated": N_("设备没有确认，平台会再发"),
     "unconfirmed": N_("设备没有确认"),
+    "failed": N_("执行失败"),
+    "wrong_message": N_("设备说指令有误"),
+    "not_supported": N_("设备不支持"),
     "superseded": N_("已被新的设置取代"),
     "moved_on": N_("设备已换人使用或停用"),
     "not_said.bad_device_id": N_("它在协议中的名称不对"),
@@ -190,6 +194,9 @@ REVOKE_REASON = {
     "unspecified": N_("未说明"),
     "key_compromise": N_("私钥泄露"),
     "affiliation_changed": N_("换了归属"),
+    "failed": N_("执行失败"),
+    "wrong_message": N_("设备说指令有误"),
+    "not_supported": N_("设备不支持"),
     "superseded": N_("已换新证书"),
     "cessation_of_operation": N_("停止使用"),
 }

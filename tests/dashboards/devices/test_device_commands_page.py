@@ -27,7 +27,7 @@ async def test_an_operator_rings_a_watch_and_reads_its_answer(
     response = await operator.submit(f"{PAGE}/commands", name="ring")
     assert response.status_code == 303
     await operator.follow(response)
-    assert "指令已交给设备" in operator.text
+    assert "指令已下达" in operator.text
     assert "响铃 等待发送" in operator.text
     async with site.db.transaction() as tx:
         asked = (await service.recent(tx, watch.no))[0]

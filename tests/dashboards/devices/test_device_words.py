@@ -10,7 +10,7 @@ from dashboards.ui.i18n import translator
 from dashboards.ui.words import DEVICE_REASON, DEVICE_STATUS, DEVICE_TYPE
 from devices.commands.model import MOVED_ON, SUPERSEDED
 from devices.commands.service import NOT_SAID
-from devices.downlink import PLATFORM_WORDS, UNSAYABLE
+from devices.downlink import PLATFORM_WORDS, RESULTS, UNSAYABLE
 from devices.metrics import METRICS
 from devices.modes.model import DeviceMode
 from devices.profiles import Capability, DeviceType
@@ -50,7 +50,8 @@ def test_every_action_reason_and_state_has_a_word() -> None:
 
 def test_everything_that_is_said_of_a_command_has_words() -> None:
     not_sent = {NOT_SAID + reason for reason in UNSAYABLE}
-    assert set(words.COMMAND_DETAIL) == not_sent | PLATFORM_WORDS | {SUPERSEDED, MOVED_ON}
+    ended = {SUPERSEDED, MOVED_ON}
+    assert set(words.COMMAND_DETAIL) == not_sent | PLATFORM_WORDS | RESULTS | ended
 
 
 def test_every_change_in_the_log_can_be_told(project: Path) -> None:
