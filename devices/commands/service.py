@@ -102,7 +102,7 @@ async def settle(tx: Tx, acks: Iterable[tuple[int, CommandAck]], now: datetime) 
     """
     ordered = sorted(acks, key=lambda each: (each[0], each[1].command_id, each[1].number))
     for device_no, ack in ordered:
-        found = await _answered(tx, device_no, ack)
+        found = await _answered(tx, device_no, ack, now)
         if found is None:
             continue
         if not ack.final:
@@ -123,9 +123,12 @@ async def give_up(tx: Tx, command: Outgoing, reason: str, now: datetime) -> None
         await store.settle(tx, found.id, state, detail, now)
 
 
-async def _answered(tx: Tx, device_no: int, ack: CommandAck) -> store.Standing | None:
+async def _answered(
+    tx: Tx, device_no: int, ack: CommandAck, now: datetime
+) -> store.Standing | None:
     if ack.modulus or ack.names:
-        open_ones = await store.unanswered(tx, device_no, ack.names or frozenset(CommandName))
+        names = ack.names or frozenset(CommandName)
+        open_ones = await store.unanswered(tx, device_no, names, now, ok=ack.ok)
         meant = rules.answered(ack, open_ones)
         return None if meant is None else await store.standing(tx, meant, device_no)
     try:

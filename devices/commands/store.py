@@ -12,6 +12,7 @@ from devices.commands.model import (
     CHANNEL,
     MOVED_ON,
     PERSONAL,
+    SUPERSEDED,
     Command,
     CommandName,
     CommandState,
@@ -179,16 +180,23 @@ async def standing(tx: Tx, command_id: uuid.UUID, device_no: int) -> Standing | 
     )
 
 
-async def unanswered(tx: Tx, device_no: int, names: Collection[CommandName]) -> list[uuid.UUID]:
+async def unanswered(
+    tx: Tx, device_no: int, names: Collection[CommandName], now: datetime, *, ok: bool
+) -> list[uuid.UUID]:
     """Return the commands of these names that left and are not answered, oldest first.
+
+    A setting that was superseded on its way is among them for who says yes (`ok`): else its answer
+    would be taken for that of the newer one, which the device perhaps never gets.
 
     A device may answer before it is written down that the command left, never before its try is.
     """
     rows = await fetch_tuples(
         tx,
         "SELECT id FROM device_command WHERE device_no = %s AND name = ANY(%s)"
-        " AND (state = 'sent' OR state = 'queued' AND tries > 0) ORDER BY created_at, id",
-        (device_no, [name.value for name in names]),
+        " AND (state = 'sent' OR state = 'queued' AND tries > 0"
+        "  OR %s AND state = 'expired' AND detail = %s AND sent_at IS NOT NULL AND expires_at > %s)"
+        " ORDER BY created_at, id",
+        (device_no, [name.value for name in names], ok, SUPERSEDED, now),
     )
     return [row[0] for row in rows]
 

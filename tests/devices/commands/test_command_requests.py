@@ -291,6 +291,40 @@ async def test_an_answer_by_number_settles_only_an_open_command_with_it(
     assert await state(tx, asked) is expected
 
 
+async def test_a_late_answer_to_an_older_setting_is_none_to_the_newer_one(
+    tx: Tx, technician: Actor, now: datetime
+) -> None:
+    # A watch that repeats the word alone; its answer to the first is slow.
+    device = await add_device(tx, technician, now, "T-1", profile="setracker-4g")
+    asked = []
+    for seconds in (60, 600):
+        one = await ask(tx, device, "set_interval", technician, now, seconds=seconds)
+        await store.tried(tx, one.id, now)
+        await store.left(tx, one.id, now)
+        asked.append(one)
+    older, newer = asked
+    yes = CommandAck("UPLOAD", ok=True, names=frozenset({CommandName.SET_INTERVAL}))
+    await service.settle(tx, [(device.no, yes)], now)
+    assert await state(tx, older) is CommandState.ACKNOWLEDGED
+    assert await state(tx, newer) is CommandState.SENT
+    await service.settle(tx, [(device.no, yes)], now)
+    assert await state(tx, newer) is CommandState.ACKNOWLEDGED
+
+
+async def test_a_refusal_is_of_the_setting_that_still_counts(
+    tx: Tx, technician: Actor, now: datetime
+) -> None:
+    device = await add_device(tx, technician, now, "T-1", profile="tasmota-sensor")
+    older = await ask(tx, device, "set_interval", technician, now, seconds=60)
+    await store.left(tx, older.id, now)
+    newer = await ask(tx, device, "set_interval", technician, now, seconds=600)
+    await store.left(tx, newer.id, now)
+    no = CommandAck("", ok=False, names=frozenset({CommandName.SET_INTERVAL}))
+    await service.settle(tx, [(device.no, no)], now)
+    assert await state(tx, older) is CommandState.EXPIRED
+    assert await state(tx, newer) is CommandState.REFUSED
+
+
 async def test_only_the_device_itself_settles_its_command_and_only_once(
     tx: Tx, watch: Device, technician: Actor, now: datetime
 ) -> None:
