@@ -7,6 +7,7 @@ import pytest
 
 from app import decoding
 from devices.codecs import CODECS
+from devices.downlink import CommandName
 from devices.messages import Frame
 from kernel.errors import Invalid, NotFound
 
@@ -90,6 +91,31 @@ def test_the_list_names_every_codec_once_with_its_transport() -> None:
     commands = {entry["codec"]: entry["commands"] for entry in listed}
     assert commands["gt06"] == ["locate", "reboot", "set_interval"]
     assert commands["scaip"] == []
+
+
+def documented_commands(project: Path) -> dict[str, set[str]]:
+    """The table of docs/devices.md, section Commands: what can be said in each protocol."""
+    text = (project / "docs/devices.md").read_text("utf-8")
+    section = text.split("\n## Commands", 1)[1].split("\n## ", 1)[0]
+    table = section.split("|---|---|---|---|\n", 1)[1].split("\n\n", 1)[0]
+    said: dict[str, set[str]] = {}
+    codec = above = ""
+    for line in table.splitlines():
+        protocol, command = (cell.strip() for cell in line.split("|")[1:3])
+        if protocol:
+            above, codec = codec, protocol.split("`")[1]
+        names = {command.split(" ")[0]}
+        if command == "all of them":
+            names = {name.value for name in CommandName}
+        elif command == "the same":
+            names = said[above]
+        said.setdefault(codec, set()).update(names)
+    return said
+
+
+def test_the_document_has_the_commands_of_every_codec_and_no_others(project: Path) -> None:
+    listed = {entry["codec"]: set(entry["commands"]) for entry in decoding.codec_list()}
+    assert documented_commands(project) == {code: names for code, names in listed.items() if names}
 
 
 def test_a_name_from_elsewhere_leads_to_the_codec() -> None:
