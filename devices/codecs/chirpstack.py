@@ -162,6 +162,8 @@ def encode(request: CommandRequest) -> Downlink:
     `expiresAt` is for ChirpStack 4.12 and later; older ones leave it out. Raises NotNow and
     CodecError (bad_device_id, unknown_command, interval).
     """
+    # A sensor of the other server is not known here by its name, and waits for its first word.
+    place = place_of(request)
     device = request.address.lower()
     if _EUI.fullmatch(device) is None:
         raise CodecError("bad_device_id", "the name in the protocol must be the DevEUI")
@@ -174,7 +176,7 @@ def encode(request: CommandRequest) -> Downlink:
         "id": str(request.id),
         "expiresAt": request.expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
     }
-    topic = topic_of("application", place_of(request), "device", device, "command", "down")
+    topic = topic_of("application", place, "device", device, "command", "down")
     return Downlink(dump_json(body), topic)
 
 

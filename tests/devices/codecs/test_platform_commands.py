@@ -102,6 +102,9 @@ def test_lorawan_waits_for_the_first_word_of_the_device_and_keeps_its_limits(cod
 
 
 def test_chirpstack_wants_a_dev_eui() -> None:
+    # Of The Things Stack, perhaps, through which it has not been heard yet.
+    with pytest.raises(NotNow):
+        encoded("chirpstack", of("ls-ws301", "reboot", "door-3"))
     assert reason("chirpstack", of("ls-ws301", "reboot", "door-3", APPLICATION)) == "bad_device_id"
 
 
