@@ -8,13 +8,14 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import pwd
 import signal
 import subprocess
 import tempfile
 import threading
 import time
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import psycopg
 
@@ -91,7 +92,13 @@ class EmbeddedPostgres:
 
     def url(self, database: str = "silverline") -> str:
         """Return the connection string of a database in this cluster."""
-        return f"postgresql://silverline@/{database}?host={quote(str(self.socket_dir), safe='')}"
+        query = {"host": str(self.socket_dir)}
+        # The folder of the socket has a name that everybody can work out, and while the server is
+        # away anybody could make one there and be told everything.
+        with contextlib.suppress(OSError, KeyError):
+            owner = (self.data_dir / "PG_VERSION").stat().st_uid
+            query["requirepeer"] = pwd.getpwuid(owner).pw_name
+        return f"postgresql://silverline@/{database}?{urlencode(query, quote_via=quote, safe='')}"
 
     def start(self) -> None:
         """Make the cluster if need be, start the server and wait until it answers.

@@ -32,3 +32,14 @@ def test_its_log_does_not_quote_rows(pg_server: EmbeddedPostgres, db_url: str) -
     text = (pg_server.data_dir.parent / f"{pg_server.data_dir.name}.log").read_text("utf-8")
     assert "elder_sex_check" in text
     assert "乌日娜从未登记" not in text
+
+
+def test_a_server_of_somebody_else_is_told_nothing(pg_server: EmbeddedPostgres) -> None:
+    """Whoever makes the socket's folder while the server is away could be in its place."""
+    owner = (pg_server.data_dir / "PG_VERSION").owner()
+    url = pg_server.url("postgres")
+    with psycopg.connect(url) as conn:
+        assert conn.info.get_parameters()["requirepeer"] == owner
+    other = "nobody" if owner != "nobody" else "root"
+    with pytest.raises(psycopg.OperationalError, match="requirepeer"):
+        psycopg.connect(url.replace(f"requirepeer={owner}", f"requirepeer={other}"))
