@@ -116,8 +116,8 @@ async def remove_name(
     request: Request, device: DeviceToChange, actor: Writer, ctx: Context, now: Now
 ) -> Response:
     """Take a name away."""
-    form = await request.form()
-    codec, address = str(form.get("codec", "")), str(form.get("address", ""))
+    values = await form_values(request)
+    codec, address = values.get("codec", ""), values.get("address", "")
     async with ctx.db.transaction() as tx:
         await access.remove_alias(tx, device.no, codec, address, actor=actor, now=now)
     return see_other(f"{path_of(device.id)}/names?done=removed")

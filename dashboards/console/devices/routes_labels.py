@@ -10,6 +10,7 @@ from starlette.responses import Response
 from dashboards.console.devices import labels, words
 from dashboards.console.devices.frame import ROOT, Context, Now, Writer, download, show
 from dashboards.console.show import words_of
+from dashboards.console.typed import form_values
 from dashboards.ui.filters import LOCAL
 from dashboards.ui.i18n import N_, Translator
 from devices.claims import rules
@@ -52,8 +53,8 @@ async def choose(request: Request, actor: Writer, ctx: Context, now: Now) -> Res
 async def draw(request: Request, actor: Writer, ctx: Context, now: Now) -> Response:
     """Make the codes and send the sheet; codes printed before for these devices end."""
     form = await request.form()
-    chosen = [str(value) for value in form.getlist("device")]
-    values = {name: str(form.get(name, "")) for name in ("paper", "lasts", "q", "profile")}
+    chosen = [str(value).replace("\0", "") for value in form.getlist("device")]
+    values = dict.fromkeys(("paper", "lasts", "q", "profile"), "") | await form_values(request)
     days, paper = values["lasts"], values["paper"]
     wrong: dict[str, str] = {}
     if days not in LASTS:

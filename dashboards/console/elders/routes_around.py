@@ -164,7 +164,8 @@ def _watching(
         now,
         status=status,
         elder_id=elder_id,
-        values=values,
+        # What was sent may lack the name: it came from no form of ours.
+        values={"elder_name": ""} | dict(values),
         defaults={metric: limits_of(metric, None)[0] for metric in LIMITED_METRICS},
         ranges={metric: METRICS[metric] for metric in LIMITED_METRICS},
         errors=errors_of(problems, tr),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dashboards.console.typed import number_in
 from kernel import divisions
 from kernel.auth.model import Actor, Role, User
 from kernel.auth.users import AccountForm
@@ -29,7 +30,7 @@ class Typed:
 
         def text(name: str) -> str:
             value = form.get(name, "")
-            return value.strip() if isinstance(value, str) else ""
+            return value.replace("\0", "").strip() if isinstance(value, str) else ""
 
         version = text("version")
         return cls(
@@ -38,7 +39,7 @@ class Typed:
             roles=frozenset(role.value for role in Role if text(f"role-{role}")),
             division=text("division"),
             disabled=bool(text("disabled")),
-            version=int(version) if version.isascii() and version.isdigit() else 0,
+            version=number_in({"version": version}, "version"),
         )
 
     @classmethod

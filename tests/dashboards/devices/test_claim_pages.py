@@ -71,6 +71,7 @@ async def test_a_sheet_has_a_page_for_every_24_labels_and_says_what_is_wrong(
         assert refused.status_code == 422
         assert sentence in refused.text
     assert (await sheet(technician, "W-999")).status_code == 404
+    assert (await sheet(technician, "W-9\x0099")).status_code == 404
 
 
 async def test_a_device_is_claimed_by_its_code_and_the_code_stays_out_of_addresses(

@@ -365,3 +365,11 @@ async def test_text_that_no_database_takes_is_cleaned(
     assert response.status_code == 303
     assert (await device_in(site)).state_note == "ab"
     assert (await technician.open(f"{ROOT}?q=%00")).status_code == 200
+
+
+async def test_a_name_that_no_database_takes_is_not_there(
+    technician: Visitor, watch: Device
+) -> None:
+    fields = {"codec": "set\0racker", "address": "88\0"}
+    answer = await technician.submit(f"{ROOT}/W-1/names/remove", **fields)
+    assert answer.status_code == 404

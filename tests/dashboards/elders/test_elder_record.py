@@ -26,6 +26,7 @@ async def test_limits_and_watch_settings_are_one_form(site: Site, manager: Perso
     for field in ("thresholds.heart_rate.high_major", "thresholds.spo2.low_critical",
                   "watch.inactivity_day_min", "watch.fence_radius_m"):  # fmt: skip
         assert f'href="#{field}"' in refused.text
+    assert (await post(site, manager, f"{path}/watching", {})).status_code == 409
     right = {
         "version": "1", "thresholds.spo2.low_major": "87", "thresholds.spo2.low_critical": "82",
         "watch.inactivity_day_min": "240", "watch.fence": "1", "watch.fence_lat": "40.8345",

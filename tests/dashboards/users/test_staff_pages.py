@@ -280,3 +280,10 @@ async def test_the_pages_are_complete_in_english(
         admin.page = re.sub(r"<option.*?</option>", "", admin.page, flags=re.S)
         left = re.sub(r"语言|中文|内蒙古自治区|呼和浩特市|系统管理员", "", admin.text)
         assert re.findall(r"[一-鿿]+", left) == [], path
+
+
+async def test_what_no_database_takes_is_left_out_of_an_account(admin: Browser) -> None:
+    assert await create(admin, display_name="赵\0敏", username="zhao\0.min") == 200
+    assert "赵敏" in admin.text
+    refused = await admin.submit(f"{STAFF}/{uuid.UUID(int=1)}", version="9" * 5000)
+    assert refused.status_code == 404
