@@ -20,10 +20,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from kernel.ids import new_id
 
 log = structlog.get_logger(__name__)
+_NOBODY = 0x10
+"""MQTT 5, 3.4.2.1: the broker took the message and has nobody to give it to: it throws it away."""
 
 
 class DownlinkError(Exception):
-    """The broker did not take the message; the text says why."""
+    """The broker did not take the message, or for nobody; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class _Line:
         self._on_loop(self._answer, self._accepted, str(reason) if reason.is_failure else "")
 
     def _published(self, _c: Any, _u: Any, mid: int, reason: Any, _p: Any) -> None:
-        self._on_loop(self._acknowledged, mid, str(reason) if reason.is_failure else "")
+        lost = reason.is_failure or reason.value == _NOBODY
+        self._on_loop(self._acknowledged, mid, str(reason) if lost else "")
 
     def _disconnected(self, _c: Any, _u: Any, _flags: Any, reason: Any, _p: Any) -> None:
         self._on_loop(self._ended, str(reason))

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -10,9 +11,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from devices.commands.model import CommandState
 from devices.commands.publisher import CommandPublisher, DownlinkError, DownlinkSettings
+from ingest import store
 from ingest.run import IngestRunner
 from kernel.clock import utcnow
-from kernel.db import fetch_value
+from kernel.crypto import FieldCipher
+from kernel.db import Database, fetch_value
 from tests.devices.commands.parts import (
     SERVICE,
     Downlink,
@@ -21,6 +24,7 @@ from tests.devices.commands.parts import (
     entry,
     eventually,
 )
+from tests.ingest.broker import Mosquitto
 from tests.ports import free_port
 
 
@@ -200,3 +204,30 @@ async def test_a_wrong_password_is_said_and_the_next_try_connects_anew(broker_po
         with pytest.raises(DownlinkError):
             await publisher.publish("silverline/v1/W-1/command", b"{}")
     await publisher.close()
+
+
+async def test_what_nobody_is_there_to_hear_has_not_left(
+    db: Database, cipher: FieldCipher, tmp_path: Path
+) -> None:
+    broker = Mosquitto(tmp_path / "mosquitto")
+    broker.start()
+    publisher = CommandPublisher(DownlinkSettings("127.0.0.1", broker.port, *SERVICE, mqtt5=True))
+    downlink = Downlink(db, cipher, publisher)
+    await downlink.person()
+    sensor = await downlink.device("D-0001", "ls-ws301", address="24e124710c140815")
+    async with db.transaction() as tx:
+        await store.note_routes(tx, {sensor.device.no: ("chirpstack", "care")})
+    asked = await downlink.ask(sensor.device, "reboot")
+    await downlink.worker.run_once()
+    waiting = await downlink.command(asked.id)
+    # It was not handed to a server that is away, or it would never be said again.
+    assert (waiting.state, waiting.tries, waiting.detail) == (CommandState.QUEUED, 1, "")
+    server = Recorder(broker.port, "server", "", "application/+/device/+/command/down")
+    await eventually(lambda: server.ready)
+    await downlink.pass_time(asked.id)
+    assert await downlink.resend() == 1
+    await eventually(lambda: bool(server.received))
+    assert (await downlink.becomes(asked.id, CommandState.SENT)).detail == "handed_over"
+    server.close()
+    await publisher.close()
+    broker.stop()
