@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import jinja2
 import psycopg
 import pytest
+import structlog
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 from jinja2.bccache import Bucket
@@ -93,6 +95,19 @@ def expected_ms(item: pytest.Item) -> int:
     needs = set(getattr(item, "fixturenames", ()))
     kinds = (({"chromium"}, 1500), ({"storage_mode"}, 500), ({"db_url"}, 100))
     return next((cost for names, cost in kinds if needs & names), 10)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loggers_are_not_kept() -> Iterator[None]:
+    """A logger that is kept from its first use says nothing to a later test that captures logs."""
+    configure = structlog.configure
+
+    def freshly(**wanted: Any) -> None:
+        configure(**(wanted | {"cache_logger_on_first_use": False}))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", freshly)
+        yield
 
 
 @pytest.fixture(scope="session")

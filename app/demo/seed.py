@@ -94,11 +94,13 @@ async def seed_demo(
         )
         tested = examples.in_test(planned)
         entries = [e | {"in_test": True} if e["device_id"] in tested else e for e in entries]
-    write_private(data_dir / "devices.json", json.dumps(entries, ensure_ascii=False, indent=1))
-    write_private(
-        accounts_file, json.dumps([asdict(a) for a in accounts], ensure_ascii=False, indent=1)
-    )
+    _keep(data_dir / "devices.json", entries)
+    _keep(accounts_file, [asdict(account) for account in accounts])
     return accounts
+
+
+def _keep(file: Path, entries: list[dict[str, object]]) -> None:
+    write_private(file, json.dumps(entries, ensure_ascii=False, indent=1))
 
 
 async def _past(db: Database, now: datetime, progress: Callable[[str], None]) -> None:
