@@ -188,7 +188,12 @@ async def step(
         async with ctx.db.transaction() as tx:
             dispatch = await service.open_link(tx, token, now)
             await service.respond(
-                tx, dispatch.id, action, now, version=version, reason=reason.strip()
+                tx,
+                dispatch.id,
+                action,
+                now,
+                version=version,
+                reason=reason.replace("\0", "").strip(),
             )
     except service.LinkDead as dead:
         return _dead(request, dead, now)
@@ -210,7 +215,7 @@ async def note(
     try:
         async with ctx.db.transaction() as tx:
             dispatch = await service.open_link(tx, token, now)
-            await service.add_note(tx, dispatch, text, now, key=key)
+            await service.add_note(tx, dispatch, text, now, key=key.replace("\0", ""))
     except service.LinkDead as dead:
         return _dead(request, dead, now)
     except Invalid:

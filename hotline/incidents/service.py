@@ -194,7 +194,7 @@ async def on_scene(
 ) -> Incident:
     """Somebody is there: family, neighbours, 120, or a responder who phoned instead of tapping."""
     incident = await lock(tx, incident_id, actor)
-    data = {"note": note.strip()[:MAX_TEXT]}
+    data = {"note": note.replace("\0", "").strip()[:MAX_TEXT]}
     return await move(tx, incident, version, Action.ARRIVE, actor, now, data=data)
 
 

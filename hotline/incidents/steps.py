@@ -211,8 +211,11 @@ async def policy_for(tx: Tx, division_code: str, severity: Severity) -> rules.Po
 
 
 def needed_text(text: str, field: str) -> str:
-    """Return the trimmed text. Raises Invalid when it is empty or longer than 2,000 characters."""
-    trimmed = text.strip()
+    """Return the trimmed text. Raises Invalid when it is empty or longer than 2,000 characters.
+
+    A NUL, which no database takes, is left out.
+    """
+    trimmed = text.replace("\0", "").strip()
     if not trimmed:
         raise Invalid("a text is needed", {field: "must not be empty"})
     if len(trimmed) > MAX_TEXT:

@@ -131,6 +131,8 @@ def test_only_the_proxy_and_the_listeners_are_published(compose: Compose) -> Non
 def test_the_proxy_passes_the_feed_on_at_once(project: Path, compose: Compose) -> None:
     caddyfile = (project / "deploy/caddy/Caddyfile").read_text("utf-8")
     assert "flush_interval -1" in caddyfile
+    # What is missing is said inside; `/metrics` the web process does not serve at all.
+    assert re.search(r"handle /readyz \{\s*respond 404\s*\}", caddyfile)
     assert re.search(r"@packable not path /live\b", caddyfile)
     assert "443:443/udp" in compose["services"]["proxy"]["ports"]
     trusted = compose["services"]["web"]["environment"]["SILVERLINE_WEB__TRUSTED_PROXIES"]

@@ -261,3 +261,25 @@ async def test_an_error_of_ours_does_not_log_the_link(
     assert answer.status_code == 500
     assert any(line["event"] == "web.error" for line in logs)
     assert task.path.removeprefix("/r/") not in str(logs)
+
+
+@pytest.mark.parametrize(
+    ("step", "form"),
+    [
+        ("step", {"action": "accept", "version": "9" * 30, "reason": "x"}),
+        ("step", {"action": "accept", "version": "-1"}),
+        ("step", {"action": "decline", "version": "1", "reason": "没\0空"}),
+        ("step", {"action": "decline", "version": "1", "reason": "没" * 501}),
+        ("note", {"text": "到\0了", "key": "a\0b"}),
+        ("note", {"text": "了" * 2001}),
+        ("position", {"lat": "nan", "lon": "1e999"}),
+        ("position", {"lat": "40.8", "lon": "111.6", "accuracy": "nan"}),
+        ("position", {"lat": "40.8", "lon": "111.6", "accuracy": "1e300"}),
+    ],
+)
+async def test_no_form_breaks_the_page(task: Task, step: str, form: dict[str, str]) -> None:
+    if step == "position":
+        await _tap(task, "accept")
+    answer = await task.phone.post(f"{task.path}/{step}", data=form)
+    assert answer.status_code in (204, 303, 409, 422), answer.text
+    assert (await task.phone.get(task.path)).status_code in (200, 410)

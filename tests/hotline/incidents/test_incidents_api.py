@@ -167,6 +167,25 @@ async def test_bodies_that_are_wrong_are_refused(
     assert (await _do(client, incident.id, action, **body)).status_code == 422
 
 
+async def test_what_no_database_takes_is_left_out(site: Site, world: World) -> None:
+    client, _ = await site.login()
+    incident = await world.opened()
+    await _do(client, incident.id, "acknowledge", version=1)
+    for action, body in (
+        ("note", {"text": "没\0事"}),
+        ("on_scene", {"version": 2, "note": "已\0到"}),
+        ("resolve", {"version": 10**30, "resolution": "founded", "reason": "x"}),
+        ("resolve", {"version": 3, "resolution": "founded", "reason": "已\0送医"}),
+        ("reopen", {"version": 4, "reason": "又\0来"}),
+    ):
+        answer = await _do(client, incident.id, action, **body)
+        assert answer.status_code == (409 if body.get("version") == 10**30 else 200), answer.text
+    for body in (rb'{"text": "\ud800"}', b"[" * 100_000, b"\xff", b'{"text": 1e999}'):
+        headers = {"Content-Type": "application/json"}
+        path = f"/api/incidents/{incident.id}/note"
+        assert (await client.post(path, content=body, headers=headers)).status_code in (400, 422)
+
+
 async def test_handing_over_names_who_could_take_it(site: Site, world: World) -> None:
     client, actor = await site.login()
     _, other = await site.login("赵敏")
