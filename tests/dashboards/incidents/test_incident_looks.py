@@ -122,6 +122,16 @@ async def test_every_page_is_accessible_fits_and_obeys_the_policy(
     assert await look_over(page, pages, f"incidents/{look}", sizes) == []
 
 
+async def test_the_list_of_incidents_fits_its_frame_in_english(
+    web_site: Site, seat: Seat, world: World, busy: Incident
+) -> None:
+    await wish(world, seat, {"locale": "en"})
+    page = await web_site.tab(seat, "/console/incidents")
+    await settled(page)
+    hidden = "frame => frame.scrollWidth - frame.clientWidth"
+    assert await page.locator(".table-frame").evaluate(hidden) == 0
+
+
 async def test_what_counts_is_in_sight_at_once(web_site: Site, seat: Seat, world: World) -> None:
     """Who, where, the primary action and the first numbers, without scrolling, at 1366×768."""
     elder = await long_elder(world)
