@@ -133,6 +133,18 @@ def number_text(value: float | None, digits: int | None = None) -> str:
     return f"{value:,.{digits}f}"
 
 
+def phone_text(number: str) -> str:
+    """Write a number as people read it out: 139 0471 0501, 0471 628 1234; others stay."""
+    if not number.isdigit():
+        return number
+    if len(number) == 11 and number.startswith("1"):
+        return f"{number[:3]} {number[3:7]} {number[7:]}"
+    area = 3 if number.startswith(("010", "02")) else 4
+    if number.startswith("0") and len(number) - area in (7, 8):
+        return f"{number[:area]} {number[area:-4]} {number[-4:]}"
+    return number
+
+
 def distance_text(metres: float | None, tr: Translator) -> str:
     """Write 420 米 (to 10 m) or 1.2 公里."""
     if metres is None:
@@ -219,6 +231,7 @@ def make_filters(tr: Translator, now: Callable[[], datetime]) -> dict[str, Calla
         "clock": clock_text,
         "number": number_text,
         "quantity": quantity,
+        "phone": phone_text,
         "distance": lambda metres: distance_text(metres, tr),
         "severity": lambda code: severity_mark(code, tr),
         "word": lambda code, group: words.word(code, group, tr),

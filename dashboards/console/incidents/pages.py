@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from dashboards.console.incidents import reading, view
 from dashboards.console.incidents.frame import Refusal, Sent, language, show
-from dashboards.console.incidents.people import grouped_number, needs_all
+from dashboards.console.incidents.people import needs_all
 from dashboards.console.incidents.words import PRESETS
 from devices.alarms import AlarmKind
 from hotline.board import store as board
@@ -65,7 +65,6 @@ async def incident_page(
         following = await next_waiting(tx, actor, incident_id) if _is_over(found) else None
     return _shared(found) | {
         "elder": card,
-        "number": grouped_number,
         "takers": takers,
         "following": following,
         "follows_map": needs_all(actor, page.incident),

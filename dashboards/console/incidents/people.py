@@ -36,10 +36,3 @@ def masked_card(card: ElderCard) -> ElderCard:
         phones=tuple(replace(one, number=mask_phone(one.number)) for one in card.phones),
         contacts=tuple(replace(one, phone=mask_phone(one.phone)) for one in card.contacts),
     )
-
-
-def grouped_number(number: str) -> str:
-    """Write 13904710501 as 139 0471 0501, as people read numbers out; others stay."""
-    if len(number) == 11 and number.isdigit() and number.startswith("1"):
-        return f"{number[:3]} {number[3:7]} {number[7:]}"
-    return number

@@ -156,6 +156,24 @@ async def test_a_photo_is_made_small_before_it_is_sent(page: Page, task: Task) -
     assert size < len(large) / 2
 
 
+async def test_what_is_not_sent_yet_outlives_the_next_step_and_says_so(
+    page: Page, task: Task
+) -> None:
+    photo = page.get_by_label("现场照片")
+    await photo.set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": b"chosen"})
+    await page.get_by_label("备注").fill("门锁着")
+    await page.get_by_role("button", name="接受", exact=True).tap()
+    await expect(page.get_by_role("button", name="出发", exact=True)).to_be_visible()
+    await expect(page.locator("#line")).to_contain_text("还没有发送")
+    await expect(page.get_by_label("备注")).to_have_value("门锁着")
+    assert await photo.evaluate("field => field.files[0].name") == "p.jpg"
+    # Sent, the note is gone from its field; the photo still waits.
+    await page.get_by_role("button", name="发送备注").tap()
+    await expect(page.get_by_text("备注已发给值班员。")).to_be_visible()
+    await expect(page.get_by_label("备注")).to_have_value("")
+    await expect(page.locator("#line")).to_contain_text("还没有发送")
+
+
 async def test_the_position_is_sent_once_the_task_is_accepted(page: Page, task: Task) -> None:
     async with page.expect_request(lambda request: request.url.endswith("/position")):
         await page.get_by_role("button", name="接受", exact=True).tap()

@@ -17,6 +17,7 @@ from dashboards.ui.filters import (
     duration_text,
     make_filters,
     number_text,
+    phone_text,
     severity_mark,
     when_text,
 )
@@ -129,6 +130,21 @@ def test_numbers_carry_thousands_and_units(filters: dict[str, Any]) -> None:
 def test_distances_are_rounded_to_what_is_known() -> None:
     shown = [distance_text(m, ZH) for m in (7.4, 423, 996, 1240, None)]
     assert shown == ["7 米", "420 米", "1.0 公里", "1.2 公里", "—"]
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        ("13904710501", "139 0471 0501"),
+        ("04716281234", "0471 628 1234"),
+        ("01062812345", "010 6281 2345"),
+        ("12349", "12349"),
+        ("139****0501", "139****0501"),
+        ("+97611312345", "+97611312345"),
+    ],
+)
+def test_telephone_numbers_are_written_as_they_are_read_out(number: str, written: str) -> None:
+    assert phone_text(number) == written
 
 
 def test_each_severity_has_its_own_word_and_shape() -> None:

@@ -75,18 +75,26 @@ async function deliver(path: string, body: BodyInit, timeout: number): Promise<s
   }
 }
 
+/** A photo that was chosen and not yet sent stays chosen, whatever step was taken meanwhile. */
+function keepPhoto(chosen: HTMLInputElement | null): void {
+  if (chosen?.files?.length) document.querySelector("input[type=file]")?.replaceWith(chosen);
+}
+
 /** Put the page that the server answered with in the place of this one. */
-function show(html: string): void {
+function show(html: string, photoSent = false): void {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   const main = fresh.querySelector("main");
   if (!main) {
     location.reload();
     return;
   }
+  const chosen = document.querySelector<HTMLInputElement>("input[type=file]");
   document.querySelector("main")?.replaceWith(main);
   document.title = fresh.title;
   scrollTo(0, 0);
+  if (!photoSent) keepPhoto(chosen);
   prepare();
+  if (document.querySelector("#text:valid") || document.querySelector("#photo:valid")) say(task()?.dataset["unsent"] ?? "");
 }
 
 async function flush(): Promise<void> {
@@ -131,7 +139,7 @@ async function sendPhoto(form: HTMLFormElement): Promise<void> {
   body.append("photo", await smaller(file), "photo");
   const html = await deliver(addressOf(form), body, PHOTO_TIMEOUT_MS);
   sending = false;
-  show(html);
+  show(html, true);
 }
 
 /** The form's address. `form.action` would be the button of that name. */
