@@ -18,7 +18,7 @@ from kernel.crypto import FieldCipher
 from kernel.db import Tx
 
 CITY = "1501"
-DUTY_NAME, DUTY_PHONE, DUTY_USERNAME = "值班长电话", "13947100009", "lijianguo"
+DUTY_NAME, DUTY_PHONE, DUTY_USERNAME = "值班长", "13947100009", "lijianguo"
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,9 +123,10 @@ def errors_of(problems: Iterable[Problem], tr: Translator) -> dict[str, str]:
 def summary_of(problems: Iterable[Problem], tr: Translator) -> dict[str, str]:
     """Return what the error summary says of each field: its name and the sentence."""
     found: dict[str, str] = {}
+    colon = tr.gettext(N_("："))
     for problem in problems:
         said = sentence(problem.code, problem.facts, tr)
-        found.setdefault(problem.field, f"{field_name(problem.field, tr)}：{said}")
+        found.setdefault(problem.field, field_name(problem.field, tr) + colon + said)
     return found
 
 

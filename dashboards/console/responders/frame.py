@@ -77,7 +77,7 @@ def account_options(
 ) -> list[tuple[str, str]]:
     """Return (id, name) for a select, with none, and with the one that is set already."""
     options = [("", tr.gettext(N_("不关联账号")))]
-    options += [(str(one.id), f"{one.display_name}（{one.username}）") for one in found]
+    options += [(str(one.id), f"{one.display_name} · {one.username}") for one in found]
     if kept and str(kept[0]) not in dict(options):
         options.append((str(kept[0]), kept[1]))
     return options

@@ -52,6 +52,16 @@ def test_every_code_that_a_sentence_uses_has_a_word() -> None:
     ("event", "chinese", "english"),
     [
         (
+            line("contact.called", purpose="elder", to="任俊英"),
+            "呼叫老人 任俊英",
+            "Called elder 任俊英",
+        ),
+        (
+            line("contact.ended", purpose="duty", to="值班长", status="no_answer"),
+            "值班电话 值班长：无人接听",
+            "值班长 (duty phone): no answer",
+        ),
+        (
             line("incident.repeated", alarm="fall", count=3),
             "跌倒再次触发，第 3 次",
             "Fall fired again, activation 3",

@@ -13,7 +13,7 @@ import L from "leaflet";
 import { agoText, serverNow } from "./clocks";
 import { make } from "./dom";
 import { toGcj02 } from "./geo";
-import { MetricGrid } from "./map";
+import { MetricGrid, scaleBar } from "./map";
 import { monthDayTime, t } from "./words";
 
 type Spot = [id: string, lat: number, lon: number, since: string, model: string];
@@ -65,7 +65,7 @@ class FleetMap {
       zoom: 10,
     });
     L.control.zoom({ zoomInTitle: t("放大"), zoomOutTitle: t("缩小") }).addTo(map);
-    L.control.scale({ imperial: false, maxWidth: 120 }).addTo(map);
+    scaleBar().addTo(map);
     const { tiles, attribution } = this.root.dataset;
     if (tiles) {
       L.tileLayer(tiles, { maxZoom: CLOSEST }).addTo(map);

@@ -60,6 +60,19 @@ function describe(marker: Marker, home: Marker): string {
   return parts.join(" · ");
 }
 
+type ScaleBar = L.Control.Scale & { _updateScale: (line: HTMLElement, text: string, ratio: number) => void };
+
+/** Leaflet's scale writes m and km; ours writes them as the distances beside the map are written. */
+export function scaleBar(): L.Control {
+  const bar = L.control.scale({ imperial: false, maxWidth: 120 }) as ScaleBar;
+  const draw = bar._updateScale.bind(bar);
+  bar._updateScale = (line, text, ratio) => {
+    const [n = "", unit] = text.split(" ");
+    draw(line, unit === "km" ? t("{n} 公里", { n }) : t("{n} 米", { n }), ratio);
+  };
+  return bar;
+}
+
 /** A metric grid of thin lines through the home, redrawn after each move. */
 export class MetricGrid extends L.LayerGroup {
   constructor(private home: Place) {
@@ -127,7 +140,7 @@ class IncidentMap {
       maxZoom: 19,
     });
     L.control.zoom({ zoomInTitle: t("放大"), zoomOutTitle: t("缩小") }).addTo(this.map);
-    L.control.scale({ imperial: false, maxWidth: 120 }).addTo(this.map);
+    scaleBar().addTo(this.map);
     this.northMark();
     this.shown.addTo(this.map);
     this.render();
