@@ -30,7 +30,7 @@ from devices.firmware.shelf import Shelf
 from kernel.auth.web import public, wants_page, way_out
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS, Database
-from kernel.errors import DomainError, Invalid, Unavailable
+from kernel.errors import DomainError, Invalid, NotFound, Unavailable
 from kernel.live import LiveHub
 from kernel.web import WebContext
 
@@ -118,6 +118,11 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: RequestValidationError) -> Response:
+        if wants_page(request):
+            # The checker's own sentences are for programmers; such an address has no page.
+            if all(e["loc"][:1] == ("path",) for e in error.errors()):
+                return _answer(request, NotFound("there is no such page"))
+            return _answer(request, Invalid("The request is not as this route wants it.", {}))
         fields = {".".join(str(p) for p in e["loc"][1:]): e["msg"] for e in error.errors()}
         return _answer(request, Invalid("The request is not as this route wants it.", fields))
 

@@ -256,3 +256,17 @@ async def test_the_page_is_complete_in_english(
     await auditor.open(AUDIT)
     left = re.sub(r"语言|中文|内蒙古自治区|呼和浩特市|审计员", "", auditor.text)
     assert re.findall(r"[一-鿿]+", left) == []
+
+
+async def test_a_responder_without_an_account_is_named_as_one(
+    auditor: Browser, db: Database, clock: Clock
+) -> None:
+    somebody = new_id()
+    link = Actor(None, f"responder:{somebody}", "斯琴", frozenset(), "")
+    async with db.transaction() as tx:
+        await audit.record(
+            tx, actor=link, action="dispatch.read", subject_type="incident",
+            subject_id=str(new_id()), division="150102001000", detail={}, now=clock.now,
+        )  # fmt: skip
+    await auditor.open(AUDIT)
+    assert f"处置人员 <code>{str(somebody)[-6:]}</code>" in auditor.page

@@ -210,7 +210,9 @@ async def test_an_account_outside_of_the_division_does_not_exist(
             response = await admin.submit(f"{STAFF}/{one.id}{action}", on_duty="1")
             assert response.status_code == 404
             admin.page = f'name="_csrf" value="{token}"'
-    assert (await admin.open(f"{STAFF}/not-an-id")).status_code == 422
+    assert (await admin.open(f"{STAFF}/not-an-id")).status_code == 404
+    assert "找不到这一页" in admin.page
+    assert "UUID" not in admin.page
 
 
 async def test_every_action_needs_the_sessions_token(admin: Browser, make_user: MakeUser) -> None:
