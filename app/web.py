@@ -65,12 +65,9 @@ def create_app(settings: Settings, db: Database, hub: LiveHub) -> FastAPI:
         # Metrics are for the health port alone: they say how much is going on here.
         if route.name != "metrics":
             app.add_api_route(
-                route.path,
-                route.endpoint,
-                methods=["GET"],
-                name=route.name,
+                route.path, route.endpoint, methods=["GET"], name=route.name,
                 dependencies=[Depends(public)],
-            )
+            )  # fmt: skip
     for router in (*PAGE_ROUTERS, *PUSH_ROUTERS):
         app.include_router(router)
     for router in (*API_ROUTERS, *(DEMO_API_ROUTERS if settings.demo else ())):
