@@ -10,8 +10,8 @@ from typing import Any
 from devices.downlink import CommandName
 
 __all__ = [
-    "CHANNEL", "MOVED_ON", "PERSONAL", "SUPERSEDED", "Command", "CommandName", "CommandState",
-    "Due", "Outgoing",
+    "CHANNEL", "ENDED_EARLY", "MOVED_ON", "PERSONAL", "SUPERSEDED", "Command", "CommandName",
+    "CommandState", "Due", "Outgoing",
 ]  # fmt: skip
 
 CHANNEL = "device_command"
@@ -21,8 +21,10 @@ PERSONAL = frozenset(
     {CommandName.LOCATE, CommandName.RING, CommandName.SPEAK, CommandName.SET_THRESHOLDS}
 )
 """What is meant for who wears the device: it ends when somebody else does."""
-SUPERSEDED, MOVED_ON = "superseded", "moved_on"
-"""Details of commands that ended before their time: a newer setting came, the device went."""
+SUPERSEDED, MOVED_ON, WITHDRAWN = "superseded", "moved_on", "withdrawn"
+ENDED_EARLY = frozenset({SUPERSEDED, MOVED_ON, WITHDRAWN})
+"""Details of commands that ended before their time: a newer setting came, the device went, the
+roll-out of a firmware took its update back (devices/firmware/update_store.py)."""
 
 
 class CommandState(StrEnum):

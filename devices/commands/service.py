@@ -7,7 +7,7 @@ from typing import Any
 
 from devices.commands import rules, store
 from devices.commands.machine import CommandEvent, next_state
-from devices.commands.model import SUPERSEDED, Command, CommandName, CommandState, Outgoing
+from devices.commands.model import Command, CommandName, CommandState, Outgoing
 from devices.downlink import UNSAYABLE
 from devices.messages import CommandAck
 from devices.registry import guard
@@ -56,7 +56,7 @@ async def request(
         if dict(other.args) == dict(args) and rules.is_the_same(device, wanted, other.state):
             return await get(tx, other.id)
         if rules.replaces(wanted, args, other.args):
-            await store.settle(tx, other.id, CommandState.EXPIRED, SUPERSEDED, now)
+            await store.supersede(tx, other.id, now)
     command_id = new_id()
     await store.insert(
         tx, command_id, device_no, wanted, args,

@@ -94,11 +94,8 @@ _WAITING: LiteralString = (
 
 
 async def waiting(tx: Tx, device_no: int, name: CommandName, now: datetime) -> list[Waiting]:
-    """Return the commands of the name that the device may still answer, oldest first.
-
-    Their rows are locked: an answer that comes at this moment is not written over.
-    """
-    order: LiteralString = " ORDER BY c.created_at, c.id FOR UPDATE OF c"
+    """Return the commands of the name that the device may still answer, oldest first."""
+    order: LiteralString = " ORDER BY c.created_at, c.id"
     values = {"no": device_no, "name": name.value, "now": now, "personal": _PERSONAL}
     return await fetch_all(tx, Waiting, _WAITING + _MOVED_ON + order, values)
 
@@ -209,6 +206,16 @@ async def settle(
         tx,
         "UPDATE device_command SET state = %s, detail = %s, settled_at = %s WHERE id = %s",
         (state.value, detail, now, command_id),
+    )
+
+
+async def supersede(tx: Tx, command_id: uuid.UUID, now: datetime) -> None:
+    """End a setting because a newer one came, unless it is answered at this moment."""
+    await execute(
+        tx,
+        "UPDATE device_command SET state = 'expired', detail = %s, settled_at = %s"
+        " WHERE id = %s AND state IN ('queued', 'sent')",
+        (SUPERSEDED, now, command_id),
     )
 
 

@@ -81,6 +81,7 @@ COMMAND_DETAIL = {
     "wrong_message": N_("设备说指令有误"),
     "not_supported": N_("设备不支持"),
     "superseded": N_("已被新的设置取代"),
+    "withdrawn": N_("升级已撤回"),
     "moved_on": N_("设备已换人使用或停用"),
     "not_said.bad_device_id": N_("它在协议中的名称不对"),
     "not_said.unknown_command": N_("它的协议里没有这条指令"),

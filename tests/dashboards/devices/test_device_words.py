@@ -8,7 +8,7 @@ from dashboards.console.devices import words
 from dashboards.console.devices.readings import SWITCHES
 from dashboards.ui.i18n import translator
 from dashboards.ui.words import DEVICE_REASON, DEVICE_STATUS, DEVICE_TYPE
-from devices.commands.model import MOVED_ON, SUPERSEDED
+from devices.commands.model import ENDED_EARLY
 from devices.commands.service import NOT_SAID
 from devices.downlink import PLATFORM_WORDS, RESULTS, UNSAYABLE
 from devices.metrics import METRICS
@@ -50,8 +50,7 @@ def test_every_action_reason_and_state_has_a_word() -> None:
 
 def test_everything_that_is_said_of_a_command_has_words() -> None:
     not_sent = {NOT_SAID + reason for reason in UNSAYABLE}
-    ended = {SUPERSEDED, MOVED_ON}
-    assert set(words.COMMAND_DETAIL) == not_sent | PLATFORM_WORDS | RESULTS | ended
+    assert set(words.COMMAND_DETAIL) == not_sent | PLATFORM_WORDS | RESULTS | ENDED_EARLY
 
 
 def test_every_change_in_the_log_can_be_told(project: Path) -> None:
