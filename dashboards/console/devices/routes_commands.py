@@ -19,7 +19,9 @@ from dashboards.console.devices.frame import (
     show,
 )
 from devices.commands import service as commands
-from devices.commands.model import Command, CommandState
+from devices.commands.model import ENDED_EARLY, Command, CommandState
+from devices.commands.service import NOT_SAID
+from devices.downlink import NOT_DELIVERED
 from devices.registry import guard
 
 router = APIRouter()
@@ -36,9 +38,20 @@ def list_values(asked: Sequence[Command], now: datetime) -> dict[str, Any]:
     soon = any(now - at < SOON for at in open_since)
     return {
         "commands": asked,
+        "command_state": _shown,
         "command_tone": words.COMMAND_TONE,
         "poll_seconds": (SOON_SECONDS if soon else LATER_SECONDS) if open_since else 0,
     }
+
+
+def _shown(one: Command) -> str:
+    """Return the state in the words of the page, which tell what never left from what was lost."""
+    if one.detail.startswith(NOT_SAID):
+        return "unsent"
+    if one.detail.startswith(NOT_DELIVERED):
+        return "undelivered"
+    lost = one.state is CommandState.EXPIRED and one.sent_at is not None
+    return "unanswered" if lost and one.detail not in ENDED_EARLY else one.state.value
 
 
 @router.get(PATH)

@@ -100,6 +100,8 @@ COMMAND_STATE = {
     "unsent": N_("无法发送"),
     # Refused by the platform in between: the device heard nothing, or said nothing.
     "undelivered": N_("未送达"),
+    # Too late, and it had left: perhaps it was carried out, and a siren says nothing back.
+    "unanswered": N_("没有应答"),
 }
 COMMAND_TONE = {
     "queued": "quiet",
@@ -109,6 +111,7 @@ COMMAND_TONE = {
     "expired": "quiet",
     "unsent": "warn",
     "undelivered": "warn",
+    "unanswered": "warn",
 }
 PROBLEM = {
     "device_id.form": N_("编号由字母、数字、横线和下划线组成，以字母或数字开头，最长 64 个字符"),

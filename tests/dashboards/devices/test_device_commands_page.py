@@ -91,6 +91,27 @@ async def test_a_sensor_behind_a_platform_is_asked_and_its_way_there_is_told(
     assert "Not delivered not confirmed by the device" in english.text
 
 
+async def test_what_left_and_was_not_answered_is_told_from_what_never_left(
+    site: Site, technician: Visitor
+) -> None:
+    now = site.clock.now
+    async with site.db.transaction() as tx:
+        watch = await add_device(tx, technician.actor, now, "W-1")
+        asked = {
+            name: await service.request(tx, watch.no, name, args, technician.actor, now)
+            for name, args in (("ring", {}), ("locate", {}), ("set_interval", {"seconds": 60}))
+        }
+        for name in ("ring", "set_interval"):
+            await store.left(tx, asked[name].id, now)
+        later = {"seconds": 600}
+        await service.request(tx, watch.no, "set_interval", later, technician.actor, now)
+        await store.expire(tx, now + timedelta(hours=1))
+    await technician.open(PAGE)
+    assert "响铃 没有应答" in technician.text
+    assert "立即定位 已过期" in technician.text
+    assert "设置上报间隔 已过期 已被新的设置取代" in technician.text
+
+
 async def test_the_card_asks_again_while_an_answer_is_awaited_and_then_no_more(
     site: Site, technician: Visitor
 ) -> None:
