@@ -55,9 +55,12 @@ def looks_personal(text: str) -> bool:
 
 def sealed(cipher: FieldCipher, actor: Actor, text: str) -> str:
     """Return a search text as it may stand in an address."""
+    if _SEALED.fullmatch(text):
+        return text
+    text = text[:LONGEST_SEARCH]
     if not looks_personal(text):
         return text
-    box = cipher.encrypt(_PURPOSE, f"{actor.user_id}\n{text[:LONGEST_SEARCH]}")
+    box = cipher.encrypt(_PURPOSE, f"{actor.user_id}\n{text}")
     return _MARK + base64.urlsafe_b64encode(box).decode().rstrip("=")
 
 
