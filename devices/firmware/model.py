@@ -28,7 +28,11 @@ class UpdateState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A file for a model. `sha256` in hexadecimal, `size` in bytes."""
+    """A file for a model. `sha256` in hexadecimal, `size` in bytes.
+
+    Everybody may roll it out where they work; `division` is that of who uploaded it, and who works
+    in a part of that alone does not take it away from the others.
+    """
 
     id: uuid.UUID
     profile: str
@@ -39,6 +43,7 @@ class Package:
     notes: str
     uploaded_at: datetime
     uploaded_by: str | None
+    division: str | None
     withdrawn_at: datetime | None
 
 

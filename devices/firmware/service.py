@@ -26,7 +26,7 @@ from devices.messages import UpdateProgress
 from kernel import audit
 from kernel.auth.model import SYSTEM, Actor
 from kernel.db import Tx
-from kernel.errors import Conflict, Invalid, NotFound
+from kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from kernel.ids import new_id
 from kernel.live import publish
 
@@ -61,6 +61,7 @@ async def add_package(
         notes=notes,
         uploaded_at=now,
         uploaded_by=actor.display_name,
+        division=actor.division,
         withdrawn_at=None,
     )
     if not wrong and not await store.insert_package(tx, package, actor.user_id):
@@ -72,11 +73,21 @@ async def add_package(
 
 
 async def withdraw_package(tx: Tx, package_id: uuid.UUID, actor: Actor, now: datetime) -> None:
-    """Take a package away. Raises NotFound, and Conflict while it is being rolled out."""
+    """Take a package away.
+
+    Raises NotFound, Forbidden (see `Package`) and Conflict while it is being rolled out.
+    """
     package = await get_package(tx, package_id)
+    if not may_withdraw(package, actor):
+        raise Forbidden("It was uploaded for more than your division.", version=package.version)
     if not await store.withdraw(tx, package_id, now, actor.user_id):
         raise Conflict("The package is being rolled out.", version=package.version)
     await _record(tx, actor, "firmware.withdrawn", package_id, now, version=package.version)
+
+
+def may_withdraw(package: Package, actor: Actor) -> bool:
+    """Whether somebody may take a package away from all who could roll it out."""
+    return package.division is None or actor.covers(package.division)
 
 
 async def get_package(tx: Tx, package_id: uuid.UUID) -> Package:

@@ -17,7 +17,8 @@ from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples
 
 _PACKAGE: LiteralString = """
     SELECT p.id, p.profile, p.version, encode(p.sha256, 'hex') AS sha256, p.size, p.file_name,
-        p.notes, p.uploaded_at, u.display_name AS uploaded_by, p.withdrawn_at
+        p.notes, p.uploaded_at, u.display_name AS uploaded_by, u.division,
+        p.withdrawn_at
     FROM firmware_package p LEFT JOIN user_account u ON u.id = p.uploaded_by
 """
 _ROLLOUT: LiteralString = """

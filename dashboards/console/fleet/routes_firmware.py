@@ -86,6 +86,7 @@ async def _list(
         now,
         status=422 if wrong else 200,
         packages=packages,
+        may_withdraw=lambda package: service.may_withdraw(package, actor),
         rollouts=rollouts,
         progress=progress,
         places=places,

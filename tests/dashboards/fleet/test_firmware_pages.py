@@ -127,3 +127,17 @@ async def test_somebody_of_another_division_sees_nothing_of_it(
     assert (await stranger.submit(f"{path}/pause", version=1)).status_code == 404
     await stranger.open(ROOT)
     assert path not in stranger.page
+
+
+async def test_who_works_in_a_part_takes_no_package_away_from_the_others(
+    site: Site, technician: Visitor
+) -> None:
+    await technician.follow(await send(technician))
+    found = re.search(rf'action="({ROOT}/packages/[0-9a-f-]+/withdraw)"', technician.page)
+    assert found
+    district = await site.visitor("tuya", Role.DEVICE_TECHNICIAN, division="150102")
+    await district.open(ROOT)
+    assert "1.5.0" in district.text
+    assert found[1] not in district.page
+    assert (await district.submit(found[1])).status_code == 403
+    assert (await technician.submit(found[1])).status_code == 303
