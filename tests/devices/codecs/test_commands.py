@@ -209,3 +209,37 @@ def test_an_answer_is_to_the_open_command_with_its_number() -> None:
     by_name = CommandAck("FIND", True, names=frozenset({CommandName.RING}))
     assert answered(by_name, [ID, other]) == ID
     assert answered(by_name, []) is None
+
+
+# GBK has 7E and 7D as halves of characters (皛, 皚).
+NASTY = ("]", "#*,[3G*1*0002*CR]", "~}", "皛皚珂=>", "{seconds}", "好" * 200)
+
+
+def text_in(codec: str, frame: bytes) -> str:
+    """The text of a command as the terminal takes it out."""
+    if codec == "jt808":
+        plain = frame[1:-2].replace(b"\x7d\x02", b"\x7e").replace(b"\x7d\x01", b"\x7d")
+        return plain.partition(b"\x0c")[2].decode("gbk")
+    ends = {"setracker": b"]", "iw_trv": b"#"}[codec]
+    return bytes.fromhex(frame.removesuffix(ends).rpartition(b",")[2].decode()).decode("utf-16-be")
+
+
+@pytest.mark.parametrize(
+    ("codec", "last"),
+    [
+        ("setracker", b"[3G*8800000015*0002*LK]"),
+        ("iw_trv", b"IWAP49,68#"),
+        ("jt808", jt808(0x0002, b"", "013912345678", serial=1)),
+    ],
+)
+@pytest.mark.parametrize("text", [*NASTY, "👵🏻 来了 \u202eabc"])
+def test_whatever_is_said_stays_one_frame(codec: str, last: bytes, text: str) -> None:
+    split = CODECS[codec].split
+    assert split is not None
+    if codec == "jt808" and text not in NASTY:
+        with pytest.raises(CodecError):
+            told(codec, "speak", last=last, text=text)
+        return
+    frame = told(codec, "speak", last=last, text=text)
+    assert split(frame) == ([frame], b"")
+    assert text_in(codec, frame) == text
