@@ -20,6 +20,8 @@ from kernel.outbox import Handler, OutboxItem
 log = structlog.get_logger(__name__)
 _MOST_AT_ONCE = 500
 _AGAIN = timedelta(seconds=5)
+# Connecting and publishing have ten seconds each (publisher.py), encoding and notes next to none.
+_IN_FLIGHT = timedelta(seconds=30)
 
 
 class Downlink(Protocol):
@@ -57,9 +59,10 @@ async def _publish(
     db: Database, downlink: Downlink, codec: Codec, encode: Encoder, command: Outgoing
 ) -> None:
     address = command.addresses(codec.name)[0]
-    # Counted first, as whoever answers may be faster than our note that the command left.
+    # Counted first, as whoever answers may be faster than our note that the command left; and by
+    # nobody else as long as the broker may take.
     async with db.transaction() as tx:
-        await count_try(tx, command)
+        await store.tried(tx, command.id, utcnow() + _IN_FLIGHT)
     try:
         frame = encode(rules.asked(command, address, utcnow()))
         await downlink.publish(frame.topic, frame.payload)
@@ -71,6 +74,8 @@ async def _publish(
     except (DownlinkError, NotNow) as error:
         # The row knows better than the outbox for how long it is worth trying.
         log.warning("commands.not_sent", command=str(command.id), error=str(error))
+        async with db.transaction() as tx:
+            await store.put_off(tx, command.id, _next_try(command))
         return
     async with db.transaction() as tx:
         await note_left(tx, command, utcnow(), keeps=codec.keeps)
@@ -85,19 +90,21 @@ async def _ask_listeners(db: Database, command: Outgoing) -> None:
 
 async def count_try(tx: Tx, command: Outgoing) -> None:
     """Write down that a command is tried now, and when again if that comes to nothing."""
-    await store.tried(tx, command.id, utcnow() + _pause(command.tries))
+    await store.tried(tx, command.id, _next_try(command))
 
 
 async def note_left(tx: Tx, command: Outgoing, at: datetime, *, keeps: bool) -> None:
     """Write down that a command has left; what a platform `keeps` must not be sent again."""
     if keeps:
         await store.note(tx, command.id, HANDED_OVER, first=True)
-    await store.left(tx, command.id, at, command.expires_at if keeps else None)
+    await store.left(tx, command.id, at)
+    due_at = command.expires_at if keeps else _next_try(command)
+    await store.put_off(tx, command.id, due_at)
 
 
-def _pause(tries: int) -> timedelta:
-    """5, 10, 20 … seconds, at most a minute: a device that comes back must not wait long."""
-    return min(rules.LONGEST_PAUSE, _AGAIN * 2.0 ** min(tries, 10))
+def _next_try(command: Outgoing) -> datetime:
+    """In 5, 10, 20 … seconds, at most a minute: a device that comes back must not wait long."""
+    return utcnow() + min(rules.LONGEST_PAUSE, _AGAIN * 2.0 ** min(command.tries, 10))
 
 
 async def resend(db: Database, now: datetime) -> None:

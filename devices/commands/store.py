@@ -152,13 +152,23 @@ async def tried(tx: Tx, command_id: uuid.UUID, due_at: datetime) -> None:
     )
 
 
-async def left(tx: Tx, command_id: uuid.UUID, at: datetime, due_at: datetime | None = None) -> None:
-    """Note that a command whose try was counted before has left; `due_at` puts the next one off."""
+async def left(tx: Tx, command_id: uuid.UUID, at: datetime) -> None:
+    """Note that a command whose try was counted before has left; it may be answered already."""
     await execute(
         tx,
-        "UPDATE device_command SET state = 'sent', sent_at = %s, due_at = coalesce(%s, due_at)"
-        " WHERE id = %s AND state IN ('queued', 'sent')",
-        (at, due_at, command_id),
+        "UPDATE device_command SET sent_at = %s,"
+        " state = CASE state WHEN 'queued' THEN 'sent' ELSE state END"
+        " WHERE id = %s AND (state IN ('queued', 'sent') OR sent_at IS NULL)",
+        (at, command_id),
+    )
+
+
+async def put_off(tx: Tx, command_id: uuid.UUID, due_at: datetime) -> None:
+    """Say when the next try of an open command is due."""
+    await execute(
+        tx,
+        "UPDATE device_command SET due_at = %s WHERE id = %s AND state IN ('queued', 'sent')",
+        (due_at, command_id),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from devices.commands import jobs, service, store
 from devices.commands.model import MOVED_ON, Command, CommandName, CommandState
+from devices.commands.publisher import DownlinkError
 from devices.messages import CommandAck
 from devices.registry import service as registry
 from devices.registry.machine import DeviceAction
@@ -76,6 +77,34 @@ async def test_an_answer_that_is_faster_than_our_own_note_is_heard(db: Database)
     done = await found(db, asked)
     # Else it would be restarted once more.
     assert (done.state, done.tries, len(way.heard)) == (CommandState.ACKNOWLEDGED, 1, 1)
+    assert done.sent_at is not None
+
+
+@dataclass
+class SlowBroker:
+    """A broker that lets the job look for what is due while it is being given a command."""
+
+    db: Database
+    heard: list[str] = field(default_factory=list)
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        self.heard.append(topic)
+        await jobs.resend(self.db, utcnow() + timedelta(seconds=20))
+        raise DownlinkError(f"no answer to {len(payload)} bytes")
+
+
+async def test_nobody_else_sends_what_a_slow_broker_is_just_being_given(db: Database) -> None:
+    device, person = await given(db, "sl-watch-1")
+    asked = await ask(db, device, "reboot", person)
+    way = SlowBroker(db)
+    worker = OutboxWorker(db, jobs.outbox_handlers(db, way))
+    assert await worker.run_once() == 1
+    assert await worker.run_once() == 0
+    # Given up, it is tried again as soon as ever.
+    await jobs.resend(db, utcnow() + timedelta(seconds=6))
+    assert await worker.run_once() == 1
+    assert len(way.heard) == 2
+    assert (await found(db, asked)).tries == 2
 
 
 async def test_an_answer_while_a_newer_setting_is_asked_for_is_not_lost(db: Database) -> None:
