@@ -70,7 +70,8 @@ def _welcome(demo: Demo) -> None:
         table.add_row(account.username, account.password, account.name, account.role)
     err.print(table, highlight=False)
     err.print(
-        "\n  登录 wangfang 后等待报警，按 A 接警 · log in as wangfang, wait for an alarm, press A"
+        "\n  登录 wangfang 后等待报警，按 A 打开，再按 A 接警"
+        " · log in as wangfang, wait for an alarm, press A to open it and A again to claim it"
         "\n  Ctrl-C 停止 · stops\n",
         highlight=False,
     )

@@ -27,6 +27,21 @@ async def tab(web_site: Site, seat: Seat, fall: Incident) -> Page:
     return page
 
 
+async def test_the_letter_of_claiming_opens_the_first_incident_or_the_selected_one(
+    web_site: Site, world: World, seat: Seat, fall: Incident
+) -> None:
+    other = await world.opened(await world.elder("巴特尔"), AlarmKind.HEART_RATE_HIGH)
+    page = await web_site.tab(seat, "/console")
+    await page.keyboard.press("a")
+    await expect(page.locator("#incident")).to_have_attribute("data-id", str(fall.id))
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#loud")).to_be_visible()
+    await page.locator(f"#queue-{other.id}").focus()
+    await page.keyboard.press("a")
+    await expect(page.locator("#incident")).to_have_attribute("data-id", str(other.id))
+    assert (await world.incident(fall.id)).status is Status.OPEN
+
+
 async def test_the_whole_way_by_keyboard_alone(
     web_site: Site, world: World, seat: Seat, fall: Incident
 ) -> None:

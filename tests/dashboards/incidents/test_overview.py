@@ -84,7 +84,7 @@ async def test_who_does_not_handle_incidents_is_told_to_look_and_nothing_rings(
     assert "我接的警情" not in manager.text
     assert 'id="sound"' not in manager.html
     await seat.see("/console")
-    assert "按 J 选择，回车打开，A 接警。" in seat.text
+    assert "按 A 打开最前面的一条，再按 A 接警" in seat.text
     assert 'id="sound"' in seat.html
 
 

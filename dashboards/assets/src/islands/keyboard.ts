@@ -84,6 +84,12 @@ function goBack(): void {
   if (back) back.click();
 }
 
+/** `data-or-selected`: while an item of the queue is selected, the letter means that one. */
+function orSelected(holder: HTMLElement): HTMLElement {
+  if (!holder.hasAttribute("data-or-selected")) return holder;
+  return document.activeElement?.closest<HTMLElement>("[data-queue-item]") ?? holder;
+}
+
 function onKey(event: KeyboardEvent): void {
   if (event.defaultPrevented || event.isComposing) return;
   if (event.ctrlKey || event.altKey || event.metaKey) return;
@@ -105,7 +111,7 @@ function onKey(event: KeyboardEvent): void {
   const holder = holders().find((element) => element.dataset["key"]?.toLowerCase() === key);
   if (holder && !(event.shiftKey && /^[a-z0-9]$/.test(key))) {
     event.preventDefault();
-    if (!event.repeat) activate(holder);
+    if (!event.repeat) activate(orSelected(holder));
   } else if (event.key === "?") {
     event.preventDefault();
     openKeyList();
