@@ -24,7 +24,10 @@ def of_header(accept_language: str | None) -> str:
         language = tag.split("-")[0].lower()
         if language in LANGUAGES:
             try:
-                ranked.append((-float(weight or "1"), language))
+                quality = float(weight or "1")
             except ValueError:
                 continue
+            # With 0 it is one that is not wanted; what is no number is not greater than it.
+            if quality > 0:
+                ranked.append((-quality, language))
     return min(ranked, key=lambda item: item[0])[1] if ranked else CHINESE

@@ -13,6 +13,9 @@ from kernel import languages
         ("fr, en;q=0.4, zh-TW;q=0.6", "zh"),
         ("fr-FR", "zh"),
         ("en;q=x", "zh"),
+        ("en;q=0", "zh"),
+        ("en;q=nan, zh;q=0.1", "zh"),
+        ("en;q=0.1," + "fr;q=1e999;" * 5000, "en"),
         (None, "zh"),
     ],
 )
