@@ -78,10 +78,12 @@ async def insert(
 
 
 # Command c has lost its device d: that is no more, or was another elder's when it was asked.
-# Found out here and not written by the registry, which locks devices before commands.
+# Found out here and not written by the registry, which locks devices before commands. The bindings
+# have no index by device: they are asked only of one that changed since (`state_at`).
 _MOVED_ON: LiteralString = (
-    "(d.state = 'retired' OR c.name = ANY(%(personal)s) AND EXISTS (SELECT FROM device_binding b"
-    " WHERE b.device_no = c.device_no AND b.bound_at <= c.created_at"
+    "(d.state = 'retired' OR c.name = ANY(%(personal)s) AND coalesce(d.state_at, 'infinity')"
+    " >= c.created_at AND EXISTS (SELECT FROM device_binding b WHERE b.device_no = c.device_no"
+    " AND b.bound_at <= c.created_at"
     " AND coalesce(b.unbound_at, 'infinity') > c.created_at"
     " AND b.elder_id IS DISTINCT FROM d.elder_id))"
 )
