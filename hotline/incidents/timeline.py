@@ -94,7 +94,7 @@ _SENTENCES: Mapping[str, tuple[str, tuple[str, ...], _Words]] = {
     "dispatch.on_scene": ("%(responder)s 已到达", ("responder",), {}),
     "dispatch.completed": ("%(responder)s 完成任务", ("responder",), {}),
     "dispatch.declined": ("%(responder)s 不能前往", ("responder",), {}),
-    "dispatch.withdrawn": ("召回 %(responder)s", ("responder",), {}),
+    "dispatch.withdrawn": ("撤回 %(responder)s", ("responder",), {}),
     "dispatch.note": ("现场备注：%(text)s", ("text",), {}),
     "dispatch.photo": ("现场照片", (), {}),
 }

@@ -146,7 +146,7 @@ async def markers(
         found.append({
             "kind": "responder", "lat": one.lat, "lon": one.lon, "label": one.name,
             "accuracy": one.accuracy_m, "at": one.at.isoformat(),
-            "detail": going.get(one.id) or tr.gettext(N_("可派")),
+            "detail": going.get(one.id) or tr.gettext(N_("空闲")),
         })  # fmt: skip
     return tuple(found)
 

@@ -108,7 +108,7 @@ async def test_withdrawing_a_responder(site: Site, world: World, fall: Incident)
     held = await advance(world, fall, seat.actor, "claim")
     _, dispatch_id, _ = await world.sent(held, await world.responder("斯琴"), seat.actor)
     await seat.see(at(fall))
-    assert "召回 斯琴" in await seat.fill(f"{at(fall)}/withdraw/{dispatch_id}")
+    assert "撤回 斯琴" in await seat.fill(f"{at(fall)}/withdraw/{dispatch_id}")
     assert (await world.incident(fall.id)).status is Status.ACKNOWLEDGED
 
 

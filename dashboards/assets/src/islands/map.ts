@@ -60,6 +60,13 @@ function describe(marker: Marker, home: Marker): string {
   return parts.join(" · ");
 }
 
+/** An empty answer ends the following (it is resolved): who was sent or near is then no news any more. */
+function withoutTheGone(text: string, drawn: string): string {
+  if ((JSON.parse(text) as Marker[]).length > 0) return text;
+  const left = (JSON.parse(drawn) as Marker[]).filter((one) => one.kind !== "responder");
+  return left.length > 0 ? JSON.stringify(left) : drawn;
+}
+
 type ScaleBar = L.Control.Scale & { _updateScale: (line: HTMLElement, text: string, ratio: number) => void };
 
 /** Leaflet's scale writes m and km; ours writes them as the distances beside the map are written. */
@@ -181,8 +188,8 @@ class IncidentMap {
     try {
       const response = await fetch(this.root.dataset["src"] ?? "", { headers: { Accept: "application/json" } });
       if (!response.ok) return;
-      const text = await response.text();
-      if (text === this.root.dataset["markers"] || JSON.parse(text).length === 0) return;
+      const text = withoutTheGone(await response.text(), this.root.dataset["markers"] ?? "[]");
+      if (text === this.root.dataset["markers"]) return;
       this.root.dataset["markers"] = text;
     } catch {
       return;
