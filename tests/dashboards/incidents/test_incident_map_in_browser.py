@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from hotline.incidents.model import Incident
+from hotline.incidents import service
+from hotline.incidents.model import Incident, Resolution
 from hotline.responders import service as responders
 from tests.dashboards.incidents.conftest import Seat, Site
 from tests.dashboards.incidents.test_incident_page import advance, at
@@ -32,6 +33,14 @@ async def test_the_map_follows_the_responder(
     line = tab.locator(".map-list li", has_text="斯琴")
     await expect(line).to_contain_text("北 330 米")
     await expect(line).to_contain_text("已通知")
+    # Resolved, nobody follows any more: who was on the way is no news.
+    version = (await world.incident(fall.id)).version
+    async with world.db.transaction() as tx:
+        await service.resolve(
+            tx, fall.id, version, Resolution.FOUNDED, "已送医", seat.actor, world.now
+        )
+    await expect(line).to_have_count(0)
+    await expect(tab.locator(".map-list li").first).to_be_visible()
 
 
 async def test_an_older_answer_that_comes_late_does_not_take_the_map_back(
