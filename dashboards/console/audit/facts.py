@@ -35,7 +35,7 @@ NAMES: Mapping[str, str] = {
     "changed": N_("改了什么"),
     "checked": N_("核对条数"),
     "codec": N_("协议"),
-    "command": N_("指令"),
+    "command": N_("指令名称"),
     "command_id": N_("指令编号"),
     "count": N_("条数"),
     "dispatch": N_("派单"),
