@@ -95,7 +95,7 @@ DETAILS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("device.unbound", {"reason": "deceased"}, "原因 老人去世"),
     ("device.test_started", {"until": "2026-03-05T15:00:00+00:00"}, "到何时 今天 23:00"),
     ("device.registered", {"profile": "sl-watch-1"}, "型号 健康手表 SL-W1"),
-    ("device.command_requested", {"command": "ring"}, "指令 响铃"),
+    ("device.command_requested", {"command": "ring"}, "指令名称 响铃"),
     ("device.alias_added", {"codec": "setracker", "address": "88"}, "协议中的名称 88"),
     ("elder.watch_set", {"fields": ["fence_lat", "fence_lon"]}, "项目 安全区域"),
     ("elder.thresholds_set", {"spo2": [85, 90.5, None, None]}, "血氧 85 / 90.5 / — / —"),
