@@ -23,7 +23,7 @@ MODELS = [
     for profile in PROFILES.values()
     if Capability.COMMANDS in profile.capabilities
     and profile.codec in ("chirpstack", "zigbee2mqtt")
-    for name in CODECS[profile.codec].commands
+    for name in sorted(CODECS[profile.codec].commands)
 ]
 
 
