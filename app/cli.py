@@ -241,12 +241,19 @@ def source_add(
     division: Annotated[
         str, typer.Option(help="Division prefix whose devices it speaks for; empty is all")
     ] = "",
+    days: Annotated[
+        int | None,
+        typer.Option(help="How long it holds; 0 until revoked, else 365 to read and 0 to push"),
+    ] = None,
 ) -> None:
-    """Let a platform push; prints its token, which is shown this once."""
+    """Let a platform push or a system read; prints its token, which is shown this once."""
     commands = importlib.import_module("app.sources")
-    token = asyncio.run(commands.add(installed_settings(), name, codec, division))
-    err.print(f"{name} may push now; its token, shown this once:", highlight=False)
-    sys.stdout.write(token + "\n")
+    made = asyncio.run(commands.add(installed_settings(), name, codec, division, days))
+    may = "read" if codec == "fhir" else "push"
+    ends = made.source.expires_at
+    until = f"until {ends:%Y-%m-%d}" if ends else "until it is revoked"
+    err.print(f"{name} may {may} {until}; its token, shown this once:", highlight=False)
+    sys.stdout.write(made.token + "\n")
 
 
 @source_app.command("revoke")

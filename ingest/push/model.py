@@ -8,7 +8,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A platform with a token. It speaks one codec, for devices below a division prefix."""
+    """A platform with a token. It speaks one codec, for devices below a division prefix.
+
+    `expires_at` None: the token holds until it is revoked.
+    """
 
     id: uuid.UUID
     name: str
@@ -17,6 +20,7 @@ class Source:
     created_at: datetime
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

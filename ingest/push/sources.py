@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ingest.push import store
 from ingest.push.adapters import ADAPTERS, not_pushed
@@ -22,6 +22,9 @@ PREFIX = "sls_"
 FHIR = "fhir"
 """The codec of a token that pushes nothing: its system reads by FHIR (ingest/fhir)."""
 
+READING_DAYS = 365
+LONGEST_DAYS = 3650
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONGEST_TOKEN = 200
 
@@ -32,9 +35,20 @@ def token_hash(token: str) -> bytes:
 
 
 async def add(
-    tx: Tx, *, name: str, codec: str, division: str, actor: Actor, now: datetime
+    tx: Tx,
+    *,
+    name: str,
+    codec: str,
+    division: str,
+    actor: Actor,
+    now: datetime,
+    days: int | None = None,
 ) -> NewSource:
-    """Make a source. Raises Invalid, and Conflict when one of this name is in use."""
+    """Make a source whose token holds for some days, 0: until it is revoked.
+
+    Without `days` a token to read holds a year, and one to push has no end: no alarm may be turned
+    away because of a date. Raises Invalid, and Conflict when one of this name is in use.
+    """
     wrong: dict[str, str] = {}
     if not _NAME.fullmatch(name):
         wrong["name"] = "1 to 64 letters, digits, dots, dashes and underscores"
@@ -42,9 +56,14 @@ async def add(
         wrong["codec"] = f"{not_pushed(codec)} A system that reads has the codec {FHIR}."
     if division and not is_prefix(division):
         wrong["division"] = "is no division code or the beginning of one"
+    if days is None:
+        days = READING_DAYS if codec == FHIR else 0
+    if not 0 <= days <= LONGEST_DAYS:
+        wrong["days"] = f"0 to {LONGEST_DAYS}"
     if wrong:
         raise Invalid("The source cannot be made.", wrong)
-    source = Source(new_id(), name, codec, division, now)
+    ends = now + timedelta(days=days) if days else None
+    source = Source(new_id(), name, codec, division, now, expires_at=ends)
     token = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     if not await store.insert(tx, source, token_hash(token)):
         raise Conflict(f"There is a source {name} already; revoke it first.", name=name)
@@ -66,7 +85,7 @@ async def recognise(db: Database, token: str, now: datetime) -> Source | None:
     if not token.startswith(PREFIX) or len(token) > _LONGEST_TOKEN:
         return None
     async with db.connection() as conn:
-        source = await store.by_token(conn, token_hash(token))
+        source = await store.by_token(conn, token_hash(token), now)
         if source is not None:
             await store.note_use(conn, source, now)
     return source

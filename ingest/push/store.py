@@ -7,7 +7,8 @@ from ingest.push.model import Source
 from kernel.db import Tx, execute, fetch_all, fetch_one
 
 _SELECT: LiteralString = (
-    "SELECT id, name, codec, division, created_at, last_used_at, revoked_at FROM ingest_source"
+    "SELECT id, name, codec, division, created_at, last_used_at, revoked_at, expires_at"
+    " FROM ingest_source"
 )
 _NOTE_USE_EVERY = timedelta(minutes=1)
 
@@ -16,18 +17,30 @@ async def insert(tx: Tx, source: Source, token_hash: bytes) -> bool:
     """Add a source; False when one of this name is in use."""
     added = await execute(
         tx,
-        "INSERT INTO ingest_source (id, name, codec, token_hash, division, created_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s)"
+        "INSERT INTO ingest_source (id, name, codec, token_hash, division, created_at, expires_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)"
         " ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING",
-        (source.id, source.name, source.codec, token_hash, source.division, source.created_at),
+        (
+            source.id,
+            source.name,
+            source.codec,
+            token_hash,
+            source.division,
+            source.created_at,
+            source.expires_at,
+        ),
     )
     return added > 0
 
 
-async def by_token(tx: Tx, token_hash: bytes) -> Source | None:
-    """Return the source with this token, None when there is none or it was revoked."""
+async def by_token(tx: Tx, token_hash: bytes, now: datetime) -> Source | None:
+    """Return the source with this token, None when there is none, it was revoked or has ended."""
     return await fetch_one(
-        tx, Source, _SELECT + " WHERE token_hash = %s AND revoked_at IS NULL", (token_hash,)
+        tx,
+        Source,
+        _SELECT + " WHERE token_hash = %s AND revoked_at IS NULL"
+        " AND coalesce(expires_at > %s, true)",
+        (token_hash, now),
     )
 
 
@@ -47,7 +60,7 @@ async def revoke(tx: Tx, name: str, now: datetime) -> Source | None:
         tx,
         Source,
         "UPDATE ingest_source SET revoked_at = %s WHERE name = %s AND revoked_at IS NULL"
-        " RETURNING id, name, codec, division, created_at, last_used_at, revoked_at",
+        " RETURNING id, name, codec, division, created_at, last_used_at, revoked_at, expires_at",
         (now, name),
     )
 

@@ -161,7 +161,7 @@ async def by_baselines(db: Database, past: Past) -> Rung:
 async def _store(db: Database, past: Past) -> None:
     """Put the readings and their rollups into the database."""
     people = max(past.readings)
-    await make_devices(db, people, past.start)
+    await make_devices(db, people, 1, past.start)
     async with db.connection() as conn:
         numbers = await fetch_tuples(conn, "SELECT id, no FROM device")
     no = {_number(device): number for device, number in numbers}

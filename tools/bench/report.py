@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -97,7 +98,7 @@ class Report:
         return write_json(folder, self.name, self.at, document)
 
 
-def write_json(folder: Path, name: str, at: datetime, document: dict[str, object]) -> Path:
+def write_json(folder: Path, name: str, at: datetime, document: Mapping[str, object]) -> Path:
     """Write figures into a file of their own and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{at:%Y%m%dT%H%M%S%f}Z.json"

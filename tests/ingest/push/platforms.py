@@ -49,10 +49,12 @@ class Platforms:
         assert isinstance(app, FastAPI)
         app.state.push = PushGate(desk)
 
-    async def add(self, codec: str, *, division: str = "", name: str = "platform") -> Platform:
+    async def add(
+        self, codec: str, *, division: str = "", name: str = "platform", days: int | None = None
+    ) -> Platform:
         async with self.site.world.db.transaction() as tx:
             made = await sources.add(
                 tx, name=name, codec=codec, division=division, actor=SYSTEM,
-                now=self.site.world.now,
+                now=self.site.world.now, days=days,
             )  # fmt: skip
         return Platform(self.site.client(), codec, made.token)

@@ -182,6 +182,23 @@ async def test_a_token_is_for_one_codec_and_ends_when_it_is_revoked(
     assert [row[0] for row in actions] == ["source.created", "source.revoked", "source.created"]
 
 
+async def test_a_token_ends_with_its_day(home: Home, platforms: Platforms) -> None:
+    platform = await platforms.add("chirpstack", days=30)
+
+    async def ends(when: str) -> None:
+        async with home.db.transaction() as tx:
+            await tx.execute(
+                "UPDATE ingest_source SET created_at = now() - interval '30 days',"
+                " expires_at = now() + %s::interval",
+                (when,),
+            )
+
+    await ends("1 hour")
+    assert (await platform.push(uplink(), event="up")).status_code == 202
+    await ends("-1 second")
+    assert (await platform.push(uplink(), event="up")).status_code == 401
+
+
 async def test_a_body_that_is_too_large_is_kept_in_part(home: Home, platforms: Platforms) -> None:
     platform = await platforms.add("chirpstack")
 
