@@ -61,7 +61,7 @@ _SENTENCES: Mapping[str, tuple[str, tuple[str, ...], _Words]] = {
     ),
     "condition.cleared": ("报警条件已恢复，仍需人工确认", (), {}),
     "incident.acknowledged": ("已接警", (), {}),
-    "incident.released": ("放回队列", (), {}),
+    "incident.released": ("已放回队列", (), {}),
     "incident.handed_over": ("由 %(from_name)s 移交给 %(to_name)s", ("from_name", "to_name"), {}),
     "incident.dispatched": ("派出 %(responder)s", ("responder",), {}),
     "incident.stood_down": ("没有人在路上，退回已接警", (), {}),

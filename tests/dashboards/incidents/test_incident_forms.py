@@ -392,3 +392,12 @@ async def test_a_reason_in_words_of_two_people_stays_with_the_closing(
         await service.add_note(tx, held.id, "<b>现场</b> & 楼下", seat.actor, world.now)
     await seat.see(at(fall))
     assert "&lt;b&gt;现场&lt;/b&gt; &amp; 楼下" in seat.html
+
+
+async def test_giving_back_is_an_order_on_the_button_and_a_fact_on_the_timeline(
+    site: Site, world: World, fall: Incident
+) -> None:
+    visitor = await site.login("赵敏", locale="en")
+    await advance(world, fall, visitor.actor, "claim")
+    assert "Give back to the queue" in await visitor.see(at(fall))
+    assert "Given back to the queue" in await visitor.fill(f"{at(fall)}/release")
