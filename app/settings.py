@@ -129,13 +129,15 @@ class WebSection(_Section):
 
 
 class StorageSection(_Section):
-    """How long readings and their rollups are kept; values of a day are kept for ever."""
+    """How long readings, their rollups and settled commands are kept; days for ever."""
 
     keep_readings_days: int = Field(default=90, ge=7, le=3660)
     keep_15m_days: int = Field(default=180, ge=7, le=3660)
     keep_1h_days: int = Field(default=5 * 366, ge=7, le=36600)
     compress_after_days: int = Field(default=7, ge=1, le=3660)
     """Only the Community edition of TimescaleDB compresses."""
+    keep_commands_days: int = Field(default=180, ge=30, le=36600)
+    """Commands to devices, from their answer or end on; the audit log keeps who asked for what."""
 
 
 class HealthSection(_Section):

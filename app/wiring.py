@@ -3,7 +3,7 @@
 The wings do not import each other. Everything that passes between them is in this file.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.access_list import dynamic_security
 from app.settings import Settings, SettingsError
@@ -171,7 +171,7 @@ async def jobs(settings: Settings, db: Database) -> list[Job]:
         *await ingest_jobs.jobs(db, react_to_alarm, condition_cleared, readings),
         *hotline.jobs(),
         *import_jobs.JOBS,
-        *command_jobs.JOBS,
+        *command_jobs.jobs(timedelta(days=settings.storage.keep_commands_days)),
         *device_import_jobs.JOBS,
         *attempt_jobs.JOBS,
         *mode_jobs.JOBS,

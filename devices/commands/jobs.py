@@ -1,4 +1,4 @@
-"""Sending: the outbox handler, and the job that tries again what was not answered."""
+"""Sending: the outbox handler, the job that tries again, and the one that forgets what is over."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -18,7 +18,10 @@ from kernel.jobs import Job
 from kernel.outbox import Handler, OutboxItem
 
 log = structlog.get_logger(__name__)
+KEEP = timedelta(days=180)
+"""For so long a settled command is kept, if nobody says otherwise. The audit log has who asked."""
 _MOST_AT_ONCE = 500
+_CHUNK = 5_000
 _AGAIN = timedelta(seconds=5)
 # Connecting and publishing have ten seconds each (publisher.py), encoding and notes next to none.
 _IN_FLIGHT = timedelta(seconds=30)
@@ -122,4 +125,21 @@ async def resend(db: Database, now: datetime) -> None:
             await service.send_soon(tx, each.id, each.tries)
 
 
-JOBS = [Job("devices.resend_commands", resend, every_seconds=5)]
+async def forget(db: Database, now: datetime, keep: timedelta = KEEP) -> None:
+    """Forget commands that were settled longer ago than they are kept; open ones stay."""
+    while True:
+        async with db.transaction() as tx:
+            if await store.forget(tx, now - keep, _CHUNK) < _CHUNK:
+                return
+
+
+def jobs(keep: timedelta = KEEP) -> list[Job]:
+    """Return the jobs of commands; `keep` is for how long a settled one is kept."""
+
+    async def forget_old(db: Database, now: datetime) -> None:
+        await forget(db, now, keep)
+
+    return [
+        Job("devices.resend_commands", resend, every_seconds=5),
+        Job("devices.forget_commands", forget_old, every_seconds=3600),
+    ]

@@ -261,6 +261,21 @@ async def expire(tx: Tx, now: datetime) -> int:
     return await execute(tx, _EXPIRE + ended + ")", values)
 
 
+async def forget(tx: Tx, before: datetime, limit: int) -> int:
+    """Delete commands settled before a moment, at most `limit`; returns how many.
+
+    Not one by which an open update of firmware is still known.
+    """
+    return await execute(
+        tx,
+        "DELETE FROM device_command WHERE id IN (SELECT c.id FROM device_command c"
+        " WHERE c.settled_at < %s AND NOT EXISTS (SELECT FROM firmware_update u"
+        " WHERE u.command_id = c.id AND u.settled_at IS NULL)"
+        " ORDER BY c.settled_at LIMIT %s FOR UPDATE OF c SKIP LOCKED)",
+        (before, limit),
+    )
+
+
 async def take_due(
     tx: Tx, *, now: datetime, heard_since: datetime, longest_pause: timedelta, limit: int
 ) -> list[Due]:
