@@ -16,8 +16,8 @@ import orjson
 
 from app.decoding_topics import topic_for
 from devices.codecs import CODECS
-from devices.codecs.homeassistant import Adopted, AdoptedEntities, decode_with
-from devices.codecs.homeassistant_config import entity_of
+from devices.codecs.homeassistant.codec import Adopted, AdoptedEntities, decode_with
+from devices.codecs.homeassistant.config import entity_of
 from devices.messages import Codec, CodecError, Decoded, Frame, Message, Position
 from devices.metrics import METRICS
 from devices.profiles import PROFILES, interpret

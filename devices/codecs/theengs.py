@@ -3,7 +3,7 @@
 `home/<gateway>/BTtoMQTT/<MAC>`, or without the MAC, which then stands in `id`. Properties are those
 of the Theengs decoder (`tempc`, `hum`, `batt`, `weight`, …). Advertisements are repeated and some
 are heard by several gateways. Blood pressure meters and oximeters do not advertise their values:
-what the gateway reads of a characteristic (`characteristic`, `read`) goes to `gatt.py`. Radio
+what the gateway reads of a characteristic (`characteristic`, `read`) goes to `gatt`. Radio
 buttons at 433 MHz come as `433toMQTT`, the gateway's own state as `LWT` and `SYStoMQTT`.
 """
 
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from devices.alarms import AlarmKind
 from devices.codecs.fields import JsonObject, clean, load_object
-from devices.codecs.gatt import decode_value
+from devices.codecs.gatt.codec import decode_value
 from devices.codecs.properties import battery_status, number_of, readings_of, states_of
 from devices.messages import (
     AlarmSignal,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from devices.codecs.homeassistant_config import Entity, entity_of
+from devices.codecs.homeassistant.config import Entity, entity_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from devices.codecs.homeassistant_config import Entity
-from devices.codecs.homeassistant_values import metric_of
+from devices.codecs.homeassistant.config import Entity
+from devices.codecs.homeassistant.values import metric_of
 
 LONGEST_ID = 40
 _BY_CLASS = {

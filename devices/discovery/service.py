@@ -6,8 +6,8 @@ from datetime import datetime
 
 import structlog
 
-from devices.codecs.homeassistant import ADOPTED, Adopted, address
-from devices.codecs.homeassistant_config import entity_of
+from devices.codecs.homeassistant.codec import ADOPTED, Adopted, address
+from devices.codecs.homeassistant.config import entity_of
 from devices.discovery import rules, store
 from devices.discovery.model import Found, FoundPage, FoundRow, entities_of
 from devices.messages import Proposal

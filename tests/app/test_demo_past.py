@@ -12,7 +12,7 @@ import pytest
 from app.demo import examples
 from app.demo.seed import seed_demo
 from app.wiring import condition_cleared, react_to_alarm
-from devices.codecs.homeassistant import ADOPTED
+from devices.codecs.homeassistant.codec import ADOPTED
 from devices.discovery import service as discovery
 from devices.firmware import store as firmware
 from devices.fleet import store as fleet

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,11 @@ async def test_every_job_has_a_name_of_its_own_and_a_schedule(
 def test_every_codec_has_frames(project: Path) -> None:
     frames = {path.stem for path in (project / "tests/contract/frames").glob("*.jsonl")}
     assert {codec.replace("-", "_") for codec in CODECS} <= {f.replace("-", "_") for f in frames}
+
+
+def test_every_codec_is_a_module_or_a_folder_of_its_name() -> None:
+    named = {name: import_module(f"devices.codecs.{name}").CODEC for name in CODECS}
+    assert named == CODECS
 
 
 def test_files_stay_short(project: Path) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from devices.codecs.homeassistant import Adopted, AdoptedEntities, address, decode_with
-from devices.codecs.homeassistant_config import entity_of
-from devices.codecs.value_template import MISSING, parse_template
+from devices.codecs.homeassistant.codec import Adopted, AdoptedEntities, address, decode_with
+from devices.codecs.homeassistant.config import entity_of
+from devices.codecs.homeassistant.value_template import MISSING, parse_template
 from devices.messages import CodecError, Decoded, Flag, Frame
 
 GATEWAY = "HA-0001"

@@ -3,8 +3,8 @@
 import pytest
 
 from devices.codecs.binary import Reader
-from devices.codecs.gatt import decode, short_uuid
-from devices.codecs.ieee11073 import Special, read_float, read_sfloat
+from devices.codecs.gatt.codec import decode, short_uuid
+from devices.codecs.gatt.ieee11073 import Special, read_float, read_sfloat
 from devices.messages import Frame
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from devices.codecs.homeassistant import ADOPTED
+from devices.codecs.homeassistant.codec import ADOPTED
 from devices.discovery import service as discovery
 from devices.registry import service as registry
 from kernel.auth.model import SYSTEM

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from dashboards.ui.i18n import N_, Translator
-from devices.codecs.homeassistant_config import Entity
-from devices.codecs.homeassistant_values import metric_of, metric_of_class
+from devices.codecs.homeassistant.config import Entity
+from devices.codecs.homeassistant.values import metric_of, metric_of_class
 from devices.discovery.model import Found
 from devices.metrics import METRICS
 

@@ -8,7 +8,7 @@ import pytest
 
 from dashboards.console.found.routes import router
 from dashboards.ui.environment import Pages
-from devices.codecs.homeassistant import decode
+from devices.codecs.homeassistant.codec import decode
 from devices.discovery import service
 from devices.messages import Frame
 from kernel.auth.model import Role

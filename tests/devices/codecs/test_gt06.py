@@ -3,7 +3,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from devices.codecs.binary import crc_itu
-from devices.codecs.gt06 import decode, split
+from devices.codecs.gt06.codec import decode
+from devices.codecs.gt06.frames import split
 from devices.messages import CodecError, Frame
 
 HEARTBEAT = bytes.fromhex("78780a13c40604000201298f5b0d0a")

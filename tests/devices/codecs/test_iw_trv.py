@@ -1,6 +1,6 @@
 from datetime import UTC, datetime
 
-from devices.codecs.iw_trv import decode, split
+from devices.codecs.iw_trv.codec import decode, split
 from devices.messages import Frame
 
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.codecs.binary import luhn_digit, xor
-from devices.codecs.jt808 import decode, split
+from devices.codecs.jt808.codec import decode
+from devices.codecs.jt808.frames import split
 from devices.messages import Frame
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from devices.codecs.homeassistant import ADOPTED, address, decode
-from devices.codecs.homeassistant_config import Entity
+from devices.codecs.homeassistant.codec import ADOPTED, address, decode
+from devices.codecs.homeassistant.config import Entity
 from devices.discovery import rules, service
 from devices.messages import Decoded, Frame
 from devices.registry import store as addresses

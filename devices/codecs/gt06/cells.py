@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from devices.codecs.binary import Reader
-from devices.codecs.gt06_fields import Found
+from devices.codecs.gt06.fields import Found
 from devices.codecs.radio import Cell, Wifi, dbm, radio_states
 
 _TWO_BYTES = 0x8000

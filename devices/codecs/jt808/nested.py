@@ -8,7 +8,7 @@ from collections.abc import Callable
 from devices.alarms import AlarmKind
 from devices.codecs.binary import Reader, printable
 from devices.codecs.fields import clean
-from devices.codecs.jt808_report import Location, read_percent, read_text, unread
+from devices.codecs.jt808.report import Location, read_percent, read_text, unread
 from devices.codecs.radio import Cell, Wifi
 from devices.messages import AlarmSignal
 

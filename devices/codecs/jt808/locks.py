@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from devices.codecs.binary import Reader
-from devices.codecs.jt808_report import Location, read_text, unread
+from devices.codecs.jt808.report import Location, read_text, unread
 
 _CARD_EVENTS = range(0x61, 0x67)
 

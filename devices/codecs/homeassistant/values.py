@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import Any
 
 from devices.codecs.fields import clean
-from devices.codecs.gatt_values import KG_PER_POUND, KPA_IN_MMHG, MG_PER_MMOL
-from devices.codecs.homeassistant_config import Entity
-from devices.codecs.value_template import MISSING
+from devices.codecs.gatt.values import KG_PER_POUND, KPA_IN_MMHG, MG_PER_MMOL
+from devices.codecs.homeassistant.config import Entity
+from devices.codecs.homeassistant.value_template import MISSING
 from devices.messages import DeviceStatus, Message, Reading, Scalar
 
 _BINARY: Mapping[str, tuple[str, str]] = MappingProxyType(

@@ -1,7 +1,7 @@
 """Home Assistant: entities of an existing installation, adopted as devices, over MQTT.
 
 An installation's broker is bridged to ours below `ha/<gateway>/`, with everything that it carries:
-its announcements (`…/homeassistant/<component>/…/config`, see homeassistant_config.py) become
+its announcements (`…/homeassistant/<component>/…/config`, see config.py) become
 proposals, which a technician adopts or not (devices/discovery). States of adopted entities come
 below their own topics and are read by what was announced; those of the others come to nothing.
 What was adopted is put in from outside (`ADOPTED.replace`): the codec looks nothing up.
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from devices.codecs.fields import MAX_PAYLOAD, clean, load_json, load_object
-from devices.codecs.homeassistant_config import (
+from devices.codecs.homeassistant.config import (
     COMPONENTS,
     OTHER_COMPONENTS,
     Announced,
@@ -22,8 +22,8 @@ from devices.codecs.homeassistant_config import (
     read_config,
     template_of,
 )
-from devices.codecs.homeassistant_values import availability_of, message_of, metric_of
-from devices.codecs.value_template import MISSING
+from devices.codecs.homeassistant.value_template import MISSING
+from devices.codecs.homeassistant.values import availability_of, message_of, metric_of
 from devices.messages import (
     Codec,
     CodecError,

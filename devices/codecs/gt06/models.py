@@ -6,14 +6,14 @@ eight bytes more.
 
 from devices.codecs.binary import Reader, signed_word
 from devices.codecs.fields import clean
-from devices.codecs.gt06_cells import (
+from devices.codecs.gt06.cells import (
     read_4g_cell,
     read_alarm_listing,
     read_block,
     read_cell,
     read_neighbours,
 )
-from devices.codecs.gt06_fields import (
+from devices.codecs.gt06.fields import (
     Found,
     read_alarm,
     read_charge,

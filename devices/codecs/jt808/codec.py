@@ -1,7 +1,7 @@
 """JT/T 808 terminals: binary messages over TCP, from the Chinese vehicle standard.
 
-Used by many 4G locators and SOS devices too. Frames are `jt808_frames.py`'s, the report of a
-position is in `jt808_location.py`; here is what each message means and what it is answered. The
+Used by many 4G locators and SOS devices too. Frames are `frames.py`'s, the report of a
+position is in `location.py`; here is what each message means and what it is answered. The
 terminal is named in every frame. JT/T 808-2019 chapter 8, and what makers added. Message serial
 numbers wrap and restart, so that they are used in answers only.
 """
@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from devices.codecs import jt808_commands as commands
 from devices.codecs.binary import Reader, signed_word
 from devices.codecs.fields import clean
-from devices.codecs.jt808_frames import MAX_FRAME, Packet, open_frame, split
-from devices.codecs.jt808_location import read_location, read_short_location, read_time
-from devices.codecs.jt808_report import Location, read_signal
-from devices.codecs.jt808_transparent import read_transparent
+from devices.codecs.jt808 import commands
+from devices.codecs.jt808.frames import MAX_FRAME, Packet, open_frame, split
+from devices.codecs.jt808.location import read_location, read_short_location, read_time
+from devices.codecs.jt808.report import Location, read_signal
+from devices.codecs.jt808.transparent import read_transparent
 from devices.messages import (
     Codec,
     CodecError,
@@ -29,8 +29,6 @@ from devices.messages import (
     Reading,
     Scalar,
 )
-
-__all__ = ["CODEC", "MAX_FRAME", "decode", "split"]
 
 MAX_LOCATIONS = 500
 """Most positions of one batch message."""

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from devices.codecs.binary import Reader, signed_word
 from devices.codecs.fields import clean
-from devices.codecs.gt06_cells import read_cell
-from devices.codecs.gt06_fields import (
+from devices.codecs.gt06.cells import read_cell
+from devices.codecs.gt06.fields import (
     FULL_LEVEL,
     HEARTBEAT_ALARMS,
     Found,
@@ -22,7 +22,7 @@ from devices.codecs.gt06_fields import (
     read_odometer,
     read_state,
 )
-from devices.codecs.gt06_models import read_event, read_modules
+from devices.codecs.gt06.models import read_event, read_modules
 from devices.messages import CodecError, Position
 
 _TEXT_POSITION = re.compile(

@@ -7,7 +7,7 @@ of ours too; nothing is made of them. JT/T 808-2019 table 27, and what makers ad
 from collections.abc import Callable
 
 from devices.codecs.binary import Reader, printable
-from devices.codecs.jt808_report import Location, read_text, unread
+from devices.codecs.jt808.report import Location, read_text, unread
 
 _Handler = Callable[[Location, Reader], None]
 _LABEL = 16

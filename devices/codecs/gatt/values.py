@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from devices.codecs.binary import Reader
-from devices.codecs.ieee11073 import Special, read_date_time, read_float, read_sfloat
+from devices.codecs.gatt.ieee11073 import Special, read_date_time, read_float, read_sfloat
 from devices.messages import Flag, Scalar
 
 KPA_IN_MMHG = 7.500615613

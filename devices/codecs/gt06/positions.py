@@ -3,11 +3,10 @@
 The same numbers mean different things to different makers: lengths tell them apart.
 """
 
-from devices.codecs import gt06_cells as cells
-from devices.codecs import gt06_models as models
 from devices.codecs.binary import Reader
-from devices.codecs.gt06_cells import Listing
-from devices.codecs.gt06_fields import (
+from devices.codecs.gt06 import cells, models
+from devices.codecs.gt06.cells import Listing
+from devices.codecs.gt06.fields import (
     FULL_LEVEL,
     Found,
     read_alarm,
@@ -18,7 +17,7 @@ from devices.codecs.gt06_fields import (
     read_odometer,
     read_state,
 )
-from devices.codecs.gt06_frames import POSITION, Packet
+from devices.codecs.gt06.frames import POSITION, Packet
 from devices.messages import CodecError
 
 _LONG_CELL_AND_CLIMATE = 24

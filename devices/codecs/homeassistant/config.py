@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from devices.codecs.fields import JsonObject, clean
-from devices.codecs.value_template import Template, parse_template
+from devices.codecs.homeassistant.value_template import Template, parse_template
 from devices.messages import CodecError, Scalar
 
 COMPONENTS = frozenset({"binary_sensor", "sensor", "event", "device_automation"})

@@ -11,24 +11,17 @@ from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 from types import MappingProxyType
 
-from devices.codecs import gt06_commands as commands
-from devices.codecs import gt06_extras as extras
-from devices.codecs import gt06_information as information
-from devices.codecs import gt06_models as models
-from devices.codecs import gt06_positions as positions
 from devices.codecs.binary import Reader
-from devices.codecs.gt06_fields import Found
-from devices.codecs.gt06_frames import (
+from devices.codecs.gt06 import commands, extras, information, models, positions
+from devices.codecs.gt06.fields import Found
+from devices.codecs.gt06.frames import (
     ANSWERED_LONG,
-    MAX_FRAME,
     WIFI,
     Packet,
     open_frame,
     split,
 )
 from devices.messages import Codec, Decoded, DeviceStatus, Flag, Frame, Message, Reading
-
-__all__ = ["CODEC", "MAX_FRAME", "decode", "split"]
 
 _FARTHEST_ZONE = 14 * 60
 _MAY_BE_EMPTY = frozenset({0x13, 0x23, 0x8A})

@@ -7,7 +7,7 @@ own, because the terminal's answer names it: 0x0001 with a result, or 0x0201 wit
 from collections.abc import Callable
 from types import MappingProxyType
 
-from devices.codecs.jt808_frames import Packet, open_frame
+from devices.codecs.jt808.frames import Packet, open_frame
 from devices.downlink import (
     FAILED,
     NOT_SUPPORTED,

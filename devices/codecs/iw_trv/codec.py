@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from devices.alarms import AlarmKind
-from devices.codecs import iw_trv_commands as commands
 from devices.codecs.fields import clean
-from devices.codecs.iw_trv_states import STATE, listed, more_states, serving_cell, states_of
+from devices.codecs.iw_trv import commands
+from devices.codecs.iw_trv.states import STATE, listed, more_states, serving_cell, states_of
 from devices.messages import (
     AlarmSignal,
     Codec,

@@ -7,9 +7,9 @@
 from collections.abc import Callable
 
 from devices.codecs.binary import Reader
-from devices.codecs.jt808_location import read_location, read_position, read_status, read_time
-from devices.codecs.jt808_report import Location, read_text, unread
-from devices.codecs.jt808_vehicle import number, read_sentence, text
+from devices.codecs.jt808.location import read_location, read_position, read_status, read_time
+from devices.codecs.jt808.report import Location, read_text, unread
+from devices.codecs.jt808.vehicle import number, read_sentence, text
 from devices.messages import CodecError, Position
 
 _POSITION = 24

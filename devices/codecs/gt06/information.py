@@ -4,9 +4,9 @@ import re
 
 from devices.codecs.binary import Reader, printable
 from devices.codecs.fields import clean
-from devices.codecs.gt06_extras import unix
-from devices.codecs.gt06_fields import Found, read_gps, read_moment
-from devices.codecs.gt06_models import read_climate
+from devices.codecs.gt06.extras import unix
+from devices.codecs.gt06.fields import Found, read_gps, read_moment
+from devices.codecs.gt06.models import read_climate
 
 _BUTTON = re.compile(rb"BTBUTTON,([ -~]{1,32})")
 _OIL = re.compile(

@@ -1,4 +1,4 @@
-"""Body of a JT/T 808 location report (0x0200): alarms, state, position; then `jt808_items.py`.
+"""Body of a JT/T 808 location report (0x0200): alarms, state, position; then `items.py`.
 
 JT/T 808-2019 section 8.12. Times are China Standard Time.
 """
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from devices.alarms import AlarmKind
 from devices.codecs.binary import CHINA, Reader, moment
-from devices.codecs.jt808_items import read_items, tiles
-from devices.codecs.jt808_locks import read_padlock_tail
-from devices.codecs.jt808_report import Location, read_percent, read_signal
+from devices.codecs.jt808.items import read_items, tiles
+from devices.codecs.jt808.locks import read_padlock_tail
+from devices.codecs.jt808.report import Location, read_percent, read_signal
 from devices.codecs.radio import Cell
 from devices.messages import AlarmSignal, CodecError, Position
 

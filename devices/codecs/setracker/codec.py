@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
 
-from devices.codecs import setracker_commands as commands
 from devices.codecs.fields import clean
-from devices.codecs.setracker_fix import Fix, number, read_fix, status_alarms, status_states
+from devices.codecs.setracker import commands
+from devices.codecs.setracker.fix import Fix, number, read_fix, status_alarms, status_states
 from devices.downlink import CommandRequest, Downlink, NotNow
 from devices.messages import (
     AlarmSignal,

@@ -8,12 +8,9 @@ state `item_…` in hexadecimal digits.
 from collections.abc import Callable
 
 from devices.alarms import AlarmKind
-from devices.codecs import jt808_locks as locks
-from devices.codecs import jt808_nested as nested
-from devices.codecs import jt808_sensors as sensors
-from devices.codecs import jt808_vehicle as vehicle
 from devices.codecs.binary import Reader, printable
-from devices.codecs.jt808_report import (
+from devices.codecs.jt808 import locks, nested, sensors, vehicle
+from devices.codecs.jt808.report import (
     Location,
     read_percent,
     read_signal,

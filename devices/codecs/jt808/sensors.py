@@ -3,9 +3,9 @@
 The first of several sensors is the reading; each of them is a state of its own.
 """
 
-from devices.codecs import jt808_vehicle as vehicle
 from devices.codecs.binary import Reader
-from devices.codecs.jt808_report import Location, read_percent, read_text
+from devices.codecs.jt808 import vehicle
+from devices.codecs.jt808.report import Location, read_percent, read_text
 
 _MOVED = 2
 _TAG = 11

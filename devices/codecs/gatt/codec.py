@@ -1,7 +1,7 @@
 """Bluetooth gateways that read health devices: a characteristic and its value, over MQTT.
 
 Blood pressure meters, oximeters, thermometers, glucose meters and scales do not advertise what they
-measured: a gateway connects and passes the characteristic's bytes on (`gatt_values.py`). Topics are
+measured: a gateway connects and passes the characteristic's bytes on (`values.py`). Topics are
 `gatt/<gateway>`, `…/<MAC>` and `…/<MAC>/<characteristic>`, and `gatt/<gateway>/status` (online or
 offline). The payload is a JSON object or a list of them with `mac`, `characteristic` and `value`
 (hexadecimal, base64 or a list of bytes), as far as the topic does not say them; below a
@@ -28,7 +28,7 @@ from devices.codecs.fields import (
     from_seconds,
     load_json,
 )
-from devices.codecs.gatt_values import CHARACTERISTICS, UNUSED
+from devices.codecs.gatt.values import CHARACTERISTICS, UNUSED
 from devices.messages import (
     Codec,
     CodecError,
