@@ -1,8 +1,8 @@
 """IW and TRV watches: text frames over TCP that end with `#`, `IWAP49,68#`.
 
-Four letters and digits name the message: `AP…`, `CP…`, `YP…` come from the watch and are answered
-with the same name one letter on (`AP49` → `BP49`). Only the login `AP00` carries the IMEI, so that
-the connection has to remember it (`Frame.device`). Times are UTC. Source: the maker's "GPS watch
+Frames are `frames.py`'s, what stands beside readings is in `states.py`; here is what each message
+of the watch means and what it is answered. Only the login `AP00` carries the IMEI, so that the
+connection has to remember it (`Frame.device`). Times are UTC. Source: the maker's "GPS watch
 protocol" (2023) and frames of public decoder tests.
 """
 
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from devices.alarms import AlarmKind
 from devices.codecs.fields import clean
 from devices.codecs.iw_trv import commands
+from devices.codecs.iw_trv.frames import Packet, open_frame, split
 from devices.codecs.iw_trv.states import STATE, listed, more_states, serving_cell, states_of
 from devices.messages import (
     AlarmSignal,
@@ -30,12 +31,6 @@ from devices.messages import (
     Scalar,
 )
 
-MAX_FRAME = 16 * 1024
-"""Longest frame in bytes; a voice packet is about a kilobyte."""
-_MAX_VOICE = 4096
-
-_NAME = re.compile(r"(IW|TRV|[A-Z]{2,3})([A-Z]P[0-9A-Z]{2})(.*)", re.DOTALL)
-_VOICE = re.compile(rb"[A-Z]{2,3}AP07,[^,#]{0,32},\d{1,4},\d{1,4},(\d{1,5}),")
 _IMEI = re.compile(r"[0-9A-Za-z]{5,20}")
 _NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{0,9})?", re.ASCII)
 _FIX = re.compile(
@@ -65,56 +60,11 @@ _ALARMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Packet:
-    """A frame taken apart; `device` is what the connection knows."""
-
-    head: str
-    name: str
-    body: str
-    device: str
-    received_at: datetime | None
-
-    @property
-    def fields(self) -> list[str]:
-        """The values behind the name, without the comma that follows it."""
-        return [field.strip() for field in self.body.removeprefix(",").split(",")]
-
-    def answer(self, content: str = "") -> bytes:
-        name = chr(ord(self.name[0]) + 1) + self.name[1:]
-        return f"{self.head}{name}{content}#".encode("ascii")
-
-
-@dataclass(frozen=True, slots=True)
 class _Part:
     messages: tuple[Message, ...] = ()
     warnings: tuple[str, ...] = ()
     device: str = ""
     content: str = ""
-
-
-def split(buffer: bytes) -> tuple[list[bytes], bytes]:
-    """Cut a stream at `#`; a voice packet (AP07) says its length, as it may have `#` inside.
-
-    Raises CodecError (oversized) when the buffer only grows.
-    """
-    frames: list[bytes] = []
-    begin = 0
-    while True:
-        while begin < len(buffer) and buffer[begin] in b"\r\n\0 ":
-            begin += 1
-        voice = _VOICE.match(buffer, begin)
-        start = begin
-        if voice is not None and (length := int(voice[1])) <= _MAX_VOICE:
-            start = voice.end() + length
-        end = buffer.find(b"#", start)
-        if end < 0:
-            break
-        frames.append(buffer[begin : end + 1])
-        begin = end + 1
-    rest = buffer[begin:]
-    if len(rest) > MAX_FRAME and not frames:
-        raise CodecError("oversized", f"more than {MAX_FRAME} bytes and no end of a frame")
-    return frames, rest
 
 
 def decode(frame: Frame) -> Decoded:
@@ -123,13 +73,7 @@ def decode(frame: Frame) -> Decoded:
     `Message.device` is the IMEI that the connection's login gave, empty when there was none.
     CodecError reasons: oversized, not_a_frame, bad_field.
     """
-    if len(frame.payload) > MAX_FRAME:
-        raise CodecError("oversized", f"{len(frame.payload)} bytes are more than {MAX_FRAME}")
-    text = frame.payload.decode("utf-8", "replace").strip("\r\n\0 ").removesuffix("#")
-    match = _NAME.fullmatch(text)
-    if match is None:
-        raise CodecError("not_a_frame", "a frame begins with IW or TRV and the message's name")
-    packet = _Packet(match[1], match[2], match[3], frame.device, frame.received_at)
+    packet = open_frame(frame)
     handler = _HANDLERS.get(packet.name)
     if packet.name in commands.ANSWERS:
         # To answer those would be a loop.
@@ -143,7 +87,7 @@ def decode(frame: Frame) -> Decoded:
     return Decoded(part.messages, (packet.answer(part.content),), part.warnings, device)
 
 
-def _login(packet: _Packet) -> _Part:
+def _login(packet: Packet) -> _Part:
     imei = packet.fields[0]
     if _IMEI.fullmatch(imei) is None:
         raise CodecError("bad_field", "the login carries no IMEI")
@@ -153,7 +97,7 @@ def _login(packet: _Packet) -> _Part:
     return _Part(device=imei, content=f",{now:%Y%m%d%H%M%S},0")
 
 
-def _position(packet: _Packet) -> _Part:
+def _position(packet: Packet) -> _Part:
     """AP01, YP03, YP14: where the watch is."""
     match = _FIX.match(packet.body)
     if match is None:
@@ -161,7 +105,7 @@ def _position(packet: _Packet) -> _Part:
     return _Part((_fix_message(packet, "location", match, (), {}),))
 
 
-def _alarm(packet: _Packet) -> _Part:
+def _alarm(packet: Packet) -> _Part:
     """AP10: as a position, then country, network, area, cell, alarm code, language, reply wish."""
     match = _FIX.match(packet.body)
     tail = (match["rest"] if match else packet.body).split(",")
@@ -181,7 +125,7 @@ def _alarm(packet: _Packet) -> _Part:
 
 
 def _fix_message(
-    packet: _Packet,
+    packet: Packet,
     kind: str,
     match: re.Match[str],
     alarms: tuple[AlarmSignal, ...],
@@ -239,7 +183,7 @@ def _battery(text: str) -> tuple[tuple[Reading, ...], DeviceStatus | None]:
     return (Reading("battery", percent),), status
 
 
-def _heartbeat(packet: _Packet) -> _Part:
+def _heartbeat(packet: Packet) -> _Part:
     """AP03 and CP01: signal, satellites, battery and, from watches, steps and turns."""
     match = _HEARTBEAT.match(packet.fields[0])
     if match is None:
@@ -252,15 +196,15 @@ def _heartbeat(packet: _Packet) -> _Part:
     return _Part((_message(packet, "status", readings, status, states),))
 
 
-def _cells(packet: _Packet) -> _Part:
+def _cells(packet: Packet) -> _Part:
     """AP02: cells and WiFi in sight, which we do not turn into a position."""
     return _Part((_message(packet, "location", (), None, listed(packet.fields)),))
 
 
-def _vitals(*metrics: str) -> Callable[[_Packet], _Part]:
+def _vitals(*metrics: str) -> Callable[[Packet], _Part]:
     """Values in this order; an empty one, or 0, was not measured."""
 
-    def handle(packet: _Packet) -> _Part:
+    def handle(packet: Packet) -> _Part:
         values = [_number(field) for field in packet.fields[: len(metrics)]]
         if not any(value is not None for value in values):
             raise CodecError("bad_field", f"{packet.name} has no number")
@@ -275,7 +219,7 @@ def _vitals(*metrics: str) -> Callable[[_Packet], _Part]:
     return handle
 
 
-def _health(packet: _Packet) -> _Part:
+def _health(packet: Packet) -> _Part:
     """APJK: local time, kind, value: 1 diastolic|systolic, 2 pulse, 3 temperature, 4 oxygen."""
     fields = [*packet.fields, "", "", ""]
     metrics = _HEALTH.get(fields[1])
@@ -301,7 +245,7 @@ def _local_time(text: str) -> datetime | None:
         return None
 
 
-def _worn(packet: _Packet) -> _Part:
+def _worn(packet: Packet) -> _Part:
     """APWR: IMEI, whether the watch is on a wrist, and the moment in milliseconds."""
     fields = [*packet.fields, "", ""]
     if fields[1] not in ("0", "1"):
@@ -312,7 +256,7 @@ def _worn(packet: _Packet) -> _Part:
     return _Part((Message(packet.device or device, "alarm", alarms=(signal,), flags=flags),))
 
 
-def _firmware(packet: _Packet) -> _Part:
+def _firmware(packet: Packet) -> _Part:
     """APVR: IMEI and version."""
     version = clean(packet.fields[-1])[:64]
     status = DeviceStatus(firmware=version) if version else None
@@ -334,7 +278,7 @@ def _measured(
 
 
 def _message(
-    packet: _Packet,
+    packet: Packet,
     kind: str,
     readings: tuple[Reading, ...],
     status: DeviceStatus | None,
@@ -350,7 +294,7 @@ def _message(
     )
 
 
-_HANDLERS: dict[str, Callable[[_Packet], _Part]] = {
+_HANDLERS: dict[str, Callable[[Packet], _Part]] = {
     "AP00": _login,
     "AP01": _position,
     "AP02": _cells,

@@ -4,8 +4,9 @@ Source: the maker's "SeTracker server protocol", part II (APN, UPLOAD, RESET, CR
 None of its words sets a limit of a vital sign.
 """
 
-from devices.downlink import CommandName, CommandRequest
-from devices.messages import CodecError
+from devices.codecs.setracker.frames import open_frame
+from devices.downlink import CommandName, CommandRequest, Downlink, NotNow
+from devices.messages import CodecError, Frame
 
 WORDS = {
     CommandName.LOCATE: "CR",
@@ -18,7 +19,17 @@ NAME_OF_WORD = {word: name for name, word in WORDS.items()}
 INTERVALS = range(60, 65_536)
 
 
-def content(request: CommandRequest) -> str:
+def encode_command(request: CommandRequest) -> Downlink:
+    """A command in the form of header that the watch uses. Raises CodecError, NotNow."""
+    content = _content(request)
+    try:
+        packet = open_frame(Frame(request.last))
+    except CodecError as error:
+        raise NotNow("nothing of the watch's that could be mirrored") from error
+    return Downlink(packet.answer(content))
+
+
+def _content(request: CommandRequest) -> str:
     """A command as the watch reads it: `FIND`, `UPLOAD,600`, `MESSAGE,597D`. Raises CodecError."""
     word = WORDS.get(request.name)
     if word is None:

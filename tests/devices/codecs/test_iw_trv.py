@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
-from devices.codecs.iw_trv.codec import decode, split
+from devices.codecs.iw_trv.codec import decode
+from devices.codecs.iw_trv.frames import split
 from devices.messages import Frame
 
 

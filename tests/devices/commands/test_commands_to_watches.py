@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.codecs.setracker.codec import encode_command
+from devices.codecs.setracker.commands import encode_command
 from devices.commands.model import CommandState
 from devices.downlink import NotNow
 from ingest.run import IngestRunner
