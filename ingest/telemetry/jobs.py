@@ -8,12 +8,13 @@ import structlog
 from ingest.telemetry import modes, move_store, rollup, rollup_store, schema_store
 from ingest.telemetry.model import StorageMode, TelemetrySettings
 from ingest.telemetry.rollup import Recompute
+from ingest.telemetry.rules import floor_to, utc_day
 from kernel.db import Database
 from kernel.jobs import Job
 
 log = structlog.get_logger(__name__)
 _REFRESHED_WITHIN = timedelta(days=2)
-_SOON = timedelta(days=1)
+_DAY = timedelta(days=1)
 
 
 def telemetry_jobs(
@@ -48,7 +49,7 @@ async def keep_partitions(db: Database, now: datetime, settings: TelemetrySettin
         await modes.keep_partitions(db, now, settings)
     except psycopg.errors.LockNotAvailable:
         async with db.connection() as conn:
-            ahead = await schema_store.has_room_at(conn, now + _SOON)
+            ahead = await schema_store.has_room_at(conn, now + _DAY)
         (log.info if ahead else log.warning)("telemetry.partitions_postponed")
 
 
@@ -66,12 +67,17 @@ async def delete_old(db: Database, now: datetime, settings: TelemetrySettings) -
                 return
             made = await rollup_store.read_state(tx)
             late = await rollup_store.oldest_mark(tx)
-            horizon = min(now - settings.keep_readings, made.done_15m, late or made.done_15m)
+            ours = shape is not StorageMode.COMMUNITY
+            if ours:
+                horizon = min(now - settings.keep_readings, made.done_15m)
+            else:
+                # No refresh takes in what comes for days before; this moves long before it is so.
+                horizon = floor_to(_DAY, now - schema_store.refresh_reach(settings)) + 3 * _DAY
+            # By whole days, as partitions go: what is of a day is either all there or all gone.
+            horizon = utc_day(min(horizon, late or horizon))
             await schema_store.drop_readings(tx, shape, horizon)
-            quarters, hours = now - settings.keep_15m, now - settings.keep_1h
-            await schema_store.drop_rollups(
-                tx, min(quarters, made.done_1h), min(hours, made.done_1d)
-            )
+            kept = rollup_store.kept_from(made, now, settings, ours=ours)
+            await schema_store.drop_rollups(tx, *kept)
     except psycopg.errors.LockNotAvailable:
         log.warning("telemetry.retention_postponed")
         return

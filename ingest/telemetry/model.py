@@ -76,7 +76,7 @@ class ReadingColumns:
     def __len__(self) -> int:
         return len(self.time)
 
-    def __getitem__(self, part: slice) -> "ReadingColumns":
+    def __getitem__(self, part: slice | npt.NDArray[np.bool_]) -> "ReadingColumns":
         return ReadingColumns(
             self.time[part],
             self.device_no[part],

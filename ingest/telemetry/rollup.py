@@ -1,7 +1,8 @@
 """The rollup job: closes buckets, and computes again what late data touched.
 
 In the Community edition continuous aggregates close the buckets; what is left is late data that
-lies before them, and whoever else wants to know of it (`Recompute`).
+lies before them, and whoever else wants to know of it (`Recompute`). What is of days whose readings
+have been deleted is added to their buckets (`past_store`), in every edition.
 
 Every step is a transaction of its own and starts from what the database says, so a run that is
 killed anywhere is simply continued by the next one.
@@ -15,7 +16,7 @@ import psycopg
 import structlog
 from prometheus_client import Counter, Gauge
 
-from ingest.telemetry import rollup_store, schema_store
+from ingest.telemetry import past_store, rollup_store, schema_store
 from ingest.telemetry.model import StorageMode, TelemetrySettings
 from ingest.telemetry.rollup_store import Mark, RollupState
 from ingest.telemetry.rules import floor_to
@@ -33,6 +34,7 @@ _CHUNK = _HOUR
 _LONGEST_CHUNK = timedelta(days=32)
 _FEW_BUCKETS = 10_000
 _MARKS_AT_ONCE = 20_000
+_READINGS_AT_ONCE = 100_000
 
 Recompute = Callable[[Tx, Collection[Mark], datetime], Awaitable[None]]
 """Called with device hours that got readings late, in the transaction that rolls them up again.
@@ -44,14 +46,19 @@ _lag = Gauge(
     "silverline_rollup_lag_seconds", "Age of the end of the newest closed 15-minute bucket"
 )
 _late = Counter("silverline_rollup_late_hours_total", "Device hours rolled up again for late data")
+_past = Counter(
+    "silverline_rollup_past_readings_total", "Readings added to days whose readings were deleted"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RollupResult:
-    """What a run did: buckets written in order, by all levels, and device hours done again."""
+    """What a run did: buckets written in order, by all levels, device hours done again, and
+    readings added to buckets whose own are gone."""
 
     buckets: int = 0
     late_hours: int = 0
+    past_readings: int = 0
 
 
 async def roll_up(
@@ -71,12 +78,15 @@ async def roll_up(
         buckets += written.buckets
         # After a long pause with few readings in it, or none, there is no need to go by the hour.
         chunk = min(2 * chunk, _LONGEST_CHUNK) if written.buckets < _FEW_BUCKETS else _CHUNK
+    past = 0
+    while added := await _add_past(db, now, settings, ours=closes):
+        past += added
     late = 0
     # A policy of the database deletes without telling us how far it went.
     horizon = None if closes else now - settings.keep_readings
     while hours := await _redo_late(db, now, horizon, recompute):
         late += hours
-    return RollupResult(buckets, late)
+    return RollupResult(buckets, late, past)
 
 
 async def _open_next(db: Database, now: datetime) -> None:
@@ -125,6 +135,24 @@ async def _close_coarser(tx: Tx, state: RollupState, done_15m: datetime) -> int:
         buckets += await rollup_store.roll_1d(tx, state.done_1d, done_1d)
         await rollup_store.set_done(tx, "1d", done_1d)
     return buckets
+
+
+async def _add_past(db: Database, now: datetime, settings: TelemetrySettings, *, ours: bool) -> int:
+    """Add some of what came for deleted days to its buckets; returns how many readings.
+
+    Before late hours are done again: the day at the line is made of its hours once more.
+    """
+    async with db.transaction() as tx:
+        await schema_store.no_time_limit(tx)
+        await rollup_store.lock_job(tx)
+        span = await past_store.waiting(tx)
+        if span.first is None:
+            return 0
+        kept = rollup_store.kept_from(await rollup_store.read_state(tx), now, settings, ours=ours)
+        await past_store.make_partitions(tx, span, *kept)
+        added = await past_store.add(tx, _READINGS_AT_ONCE, *kept)
+    _past.inc(added)
+    return added
 
 
 async def _redo_late(

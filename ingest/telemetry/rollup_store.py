@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from ingest.telemetry.model import TelemetrySettings
 from kernel.db import Tx, execute, fetch_one, fetch_tuples, fetch_value
 
 _JOB_LOCK = 0x51_1F_E4_22
@@ -29,6 +30,18 @@ class RollupState:
     done_15m: datetime
     done_1h: datetime
     done_1d: datetime
+
+
+def kept_from(
+    state: RollupState, now: datetime, settings: TelemetrySettings, *, ours: bool
+) -> tuple[datetime, datetime]:
+    """Return from when quarters of an hour and hours are kept in the rollup tables.
+
+    Where the rollup is `ours`, nothing goes before the next level was made of it; in the Community
+    edition the levels there do not depend on each other.
+    """
+    quarters, hours = now - settings.keep_15m, now - settings.keep_1h
+    return (min(quarters, state.done_1h), min(hours, state.done_1d)) if ours else (quarters, hours)
 
 
 Mark = tuple[int, datetime]

@@ -62,6 +62,11 @@ def floor_to(width: timedelta, moment: datetime) -> datetime:
     return moment - (moment - ORIGIN) % width
 
 
+def utc_day(moment: datetime) -> datetime:
+    """Return the midnight of UTC before `moment`: partitions and chunks start there."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def ceil_to(width: timedelta, moment: datetime) -> datetime:
     """Return `moment` if a bucket starts there, else the end of its bucket."""
     return moment + (ORIGIN - moment) % width

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import LiteralString
 
 import numpy as np
 
 from ingest import metrics
 from ingest.copying import binary_copy, timestamps
+from ingest.telemetry import past_store
 from ingest.telemetry.model import (
     LEFT_OUT,
     LatestReading,
@@ -19,7 +21,12 @@ from kernel.db import Tx, execute, fetch_all, fetch_value
 _SHORT_SPAN = timedelta(hours=48)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BEFORE_ALL = -(2**63)
 _HOUR_MICROS = 3_600_000_000
+_COPY: LiteralString = (
+    "COPY reading (time, device_no, metric, value, quality) FROM STDIN (FORMAT BINARY)"
+)
+_COPY_PAST: LiteralString = _COPY.replace("COPY reading ", "COPY reading_past ")
 _READING_TYPES = ("timestamptz", "int8", "int2", "float8", "int2")
 
 
@@ -42,32 +49,30 @@ async def copy_readings(tx: Tx, rows: Sequence[ReadingRow]) -> None:
 async def append_readings(tx: Tx, rows: Sequence[ReadingRow], late_before: datetime | None) -> None:
     """Append readings by binary COPY, and mark the hours of those that come after their rollup.
 
-    Nothing is refused for its time: what has no partition goes to the default one. Values must be
-    finite. `late_before` is what `enter` said.
+    Nothing is refused for its time: what has no partition goes to the default one, and what is of a
+    day that has been deleted to `reading_past`. Values must be finite. `late_before` is what
+    `enter` said.
     """
-    if not rows:
-        return
-    async with (
-        tx.cursor() as cursor,
-        cursor.copy(
-            "COPY reading (time, device_no, metric, value, quality) FROM STDIN (FORMAT BINARY)"
-        ) as copy,
-    ):
+    late = [] if late_before is None else [row for row in rows if row.time < late_before]
+    if late and (line := await past_store.line(tx)) is not None:
+        past = [row for row in rows if row.time < line]
+        if past:
+            await _copy_rows(tx, _COPY_PAST, past)
+            late = [row for row in late if row.time >= line]
+            rows = [row for row in rows if row.time >= line]
+    if rows:
+        await _copy_rows(tx, _COPY, rows)
+    if late:
+        await _copy_late(
+            tx, {(r.device_no, r.time.replace(minute=0, second=0, microsecond=0)) for r in late}
+        )
+
+
+async def _copy_rows(tx: Tx, statement: LiteralString, rows: Sequence[ReadingRow]) -> None:
+    async with tx.cursor() as cursor, cursor.copy(statement) as copy:
         copy.set_types(_READING_TYPES)
         for row in rows:
             await copy.write_row(row)
-    if late_before is not None:
-        await _mark_late(tx, rows, late_before)
-
-
-async def _mark_late(tx: Tx, rows: Sequence[ReadingRow], late_before: datetime) -> None:
-    hours = {
-        (row.device_no, row.time.replace(minute=0, second=0, microsecond=0))
-        for row in rows
-        if row.time < late_before
-    }
-    if hours:
-        await _copy_late(tx, hours)
 
 
 async def _copy_late(tx: Tx, hours: Iterable[tuple[int, datetime]]) -> None:
@@ -84,23 +89,41 @@ async def append_columns(tx: Tx, columns: ReadingColumns, late_before: datetime 
     """Append readings in columns; all else is as in `append_readings`."""
     if not len(columns):
         return
+    line = _micros(late_before) if late_before is not None else _BEFORE_ALL
+    late = columns.time < line
+    if late.any():
+        columns = await _set_past_aside(tx, columns)
+        late = columns.time < line
+    await _copy_columns(tx, _COPY, columns)
+    if late.any():
+        hours = columns.time[late] // _HOUR_MICROS
+        marks = np.unique(np.stack((columns.device_no[late], hours)), axis=1).tolist()
+        await _copy_late(
+            tx, [(no, _EPOCH + timedelta(hours=hour)) for no, hour in zip(*marks, strict=True)]
+        )
+
+
+async def _set_past_aside(tx: Tx, columns: ReadingColumns) -> ReadingColumns:
+    """Put aside what is of a day that has been deleted; return the rest."""
+    line = await past_store.line(tx)
+    if line is None:
+        return columns
+    past = columns.time < _micros(line)
+    await _copy_columns(tx, _COPY_PAST, columns[past])
+    return columns[~past]
+
+
+async def _copy_columns(tx: Tx, statement: LiteralString, columns: ReadingColumns) -> None:
+    if not len(columns):
+        return
     with metrics.cpu("write"):
         data = _binary(columns)
-    async with (
-        tx.cursor() as cursor,
-        cursor.copy(
-            "COPY reading (time, device_no, metric, value, quality) FROM STDIN (FORMAT BINARY)"
-        ) as copy,
-    ):
+    async with tx.cursor() as cursor, cursor.copy(statement) as copy:
         await copy.write(data)
-    if late_before is not None:
-        late = columns.time < (late_before - _EPOCH) // timedelta(microseconds=1)
-        if late.any():
-            hours = columns.time[late] // _HOUR_MICROS
-            marks = np.unique(np.stack((columns.device_no[late], hours)), axis=1).tolist()
-            await _copy_late(
-                tx, [(no, _EPOCH + timedelta(hours=hour)) for no, hour in zip(*marks, strict=True)]
-            )
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def merge_newest(best: dict[tuple[int, int], ReadingRow], rows: Iterable[ReadingRow]) -> None:

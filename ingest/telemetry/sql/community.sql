@@ -35,28 +35,6 @@ CREATE MATERIALIZED VIEW reading_cagg_1d
     GROUP BY 1, 2, 3
     WITH NO DATA;
 
--- reading_15m and the rest stand on these three.
-CREATE OR REPLACE VIEW reading_sketch_15m AS
-    SELECT device_no, metric, bucket, low, high, total, n, sketch
-    FROM reading_rollup_15m
-    WHERE bucket < (SELECT done_until FROM rollup_state WHERE level = '15m')
-    UNION ALL
-    SELECT device_no, metric, bucket, low, high, total, n, sketch
-    FROM reading_cagg_15m
-    WHERE bucket >= (SELECT done_until FROM rollup_state WHERE level = '15m');
-CREATE OR REPLACE VIEW reading_sketch_1h AS
-    SELECT device_no, metric, bucket, low, high, total, n, sketch
-    FROM reading_rollup_1h
-    WHERE bucket < (SELECT done_until FROM rollup_state WHERE level = '1h')
-    UNION ALL
-    SELECT device_no, metric, hour, low, high, total, n, sketch
-    FROM reading_cagg_1h
-    WHERE hour >= (SELECT done_until FROM rollup_state WHERE level = '1h');
-CREATE OR REPLACE VIEW reading_sketch_1d AS
-    SELECT device_no, metric, bucket, low, high, total, n, sketch
-    FROM reading_rollup_1d
-    WHERE bucket < (SELECT done_until FROM rollup_state WHERE level = '1d')
-    UNION ALL
-    SELECT device_no, metric, day, low, high, total, n, sketch
-    FROM reading_cagg_1d
-    WHERE day >= (SELECT done_until FROM rollup_state WHERE level = '1d');
+-- reading_15m and the rest stand on these three (migrations/0022_past_readings.sql).
+SELECT telemetry_forget_beyond();
+SELECT telemetry_define_community_views();
