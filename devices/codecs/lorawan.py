@@ -28,6 +28,7 @@ from devices.downlink import CommandName, CommandRequest, NotNow, worded
 from devices.messages import (
     CodecError,
     CommandAck,
+    Decoded,
     DeviceStatus,
     Flag,
     Message,
@@ -194,6 +195,13 @@ def payload_of(request: CommandRequest) -> tuple[int, str]:
 
 def _word(number: int) -> str:
     return number.to_bytes(2, "little").hex()
+
+
+def kept_in(application: str, decoded: Decoded) -> Decoded:
+    """What was decoded, with the application that the server keeps the device in."""
+    route = clean(application)[:128]
+    messages = tuple(replace(message, route=route) for message in decoded.messages)
+    return replace(decoded, messages=messages)
 
 
 def loudest(gateways: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""From named properties of a JSON report to readings and states. Shared by the JSON codecs."""
+"""From named properties of a JSON report to readings and states, and the status of a battery."""
 
 from collections.abc import Container, Mapping
 from typing import Any

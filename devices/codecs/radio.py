@@ -4,12 +4,14 @@ We look up nothing. `cells` names up to ten of them as `country-network-area-num
 address of the transmitter and how loud it is.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from devices.messages import Scalar
 
 MOST = 10
+_MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ def radio_states(cells: Iterable[Cell], wifi: Iterable[Wifi] = ()) -> dict[str, 
             states[f"{name}_in_sight"] = len(found)
             states[name] = ", ".join(str(one) for one in found[:MOST])
     return states
+
+
+def mac_address(text: str) -> bytes | None:
+    """Six bytes in hexadecimal with `:` or `-` between them, None for anything else."""
+    return bytes.fromhex(re.sub("[:-]", "", text)) if _MAC.fullmatch(text) else None
 
 
 def dbm(value: int) -> int | None:

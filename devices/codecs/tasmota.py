@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import Any
 
 from devices.codecs.fields import JsonObject, clean, load_object, topic_of
-from devices.codecs.properties import number_of
+from devices.codecs.properties import battery_status, number_of
+from devices.codecs.units import celsius
 from devices.downlink import NOT_SUPPORTED, CommandName, CommandRequest, Downlink
 from devices.messages import (
     Codec,
@@ -133,7 +134,7 @@ def _sensors(device: str, report: JsonObject) -> Message:
         metric, value = _METRICS.get(name), _number(given)
         if metric is not None and value is not None and metric not in values:
             if metric == "ambient_temperature" and fahrenheit:
-                value = round((value - 32) / 1.8, 2)
+                value = round(celsius(value), 2)
             values[metric] = value
         elif isinstance(given, str | bool | int | float) and len(states) < _MAX_STATES:
             plain = clean(given[:200]) if isinstance(given, str) else given
@@ -179,9 +180,7 @@ def _zigbee(bridge: str, address: str, sensor: JsonObject) -> Message:
             values[_SWITCHES[key]] = max(values.get(_SWITCHES[key], 0.0), float(given))
         elif key == "LinkQuality" and value is not None:
             values["linkquality"] = value
-    battery = values.get("battery")
-    known = battery is not None and 0 <= battery <= 100
-    status = DeviceStatus(battery_percent=battery) if known else None
+    status = battery_status(values.get("battery"))
     return _message(
         f"{bridge}/{device}", "vitals", None, values, status=status, states=dict(_states(sensor))
     )

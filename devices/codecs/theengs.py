@@ -14,6 +14,7 @@ from devices.alarms import AlarmKind
 from devices.codecs.fields import JsonObject, clean, load_object
 from devices.codecs.gatt.codec import decode_value
 from devices.codecs.properties import battery_status, number_of, readings_of, states_of
+from devices.codecs.units import KG_PER_POUND, celsius
 from devices.messages import (
     AlarmSignal,
     Codec,
@@ -47,7 +48,7 @@ _SWITCHES: Mapping[str, tuple[str, bool]] = {
     "water_leak": ("water_leak", True),
 }
 _LOW = ("batt_low", "lowbatt")
-_KILOGRAMS: Mapping[str, float] = {"kg": 1.0, "lb": 0.45359237, "jin": 0.5}
+_KILOGRAMS: Mapping[str, float] = {"kg": 1.0, "lb": KG_PER_POUND, "jin": 0.5}
 _SKIP = frozenset({"id", "mac", "mac_type", "adv_type", "name", "rssi", "tempf", "weight"})
 _SKIP_DATA = frozenset({"servicedata", "manufacturerdata", "servicedatauuid", "txpower", "mfid"})
 
@@ -140,7 +141,7 @@ def _advertisement(device: str, report: JsonObject) -> Message:
         readings += (Reading("weight", round(weight * unit, 2)),)
     fahrenheit = number_of(report.get("tempf"))
     if fahrenheit is not None and number_of(report.get("tempc")) is None:
-        readings += (Reading("ambient_temperature", round((fahrenheit - 32) / 1.8, 2)),)
+        readings += (Reading("ambient_temperature", round(celsius(fahrenheit), 2)),)
     battery, signal = battery_status(report.get("batt")), number_of(report.get("rssi"))
     status = None
     if battery is not None or signal is not None:

@@ -17,6 +17,7 @@ from devices.codecs.lorawan import (
     INTERVALS,
     address,
     decoder_for,
+    kept_in,
     loudest,
     payload_bytes,
     payload_of,
@@ -73,9 +74,7 @@ def decode(frame: Frame) -> Decoded:
         return Decoded(device=device)
     event = load_object(frame.payload)
     decoded = _up(device, event) if kind == "up" else _said(device, kind, event)
-    application = clean(match[1])[:128]
-    messages = tuple(replace(message, route=application) for message in decoded.messages)
-    return replace(decoded, messages=messages)
+    return kept_in(match[1], decoded)
 
 
 def _said(device: str, kind: str, event: JsonObject) -> Decoded:

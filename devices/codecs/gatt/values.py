@@ -13,11 +13,9 @@ from types import MappingProxyType
 
 from devices.codecs.binary import Reader
 from devices.codecs.gatt.ieee11073 import Special, read_date_time, read_float, read_sfloat
+from devices.codecs.units import KG_PER_POUND, KPA_IN_MMHG, MG_PER_MMOL, celsius
 from devices.messages import Flag, Scalar
 
-KPA_IN_MMHG = 7.500615613
-MG_PER_MMOL = 18.016
-KG_PER_POUND = 0.45359237
 _UNSUCCESSFUL = 0xFFFF
 
 _PRESSURE_BITS = ("body_movement", "cuff_loose", "irregular_pulse", "", "", "improper_position")
@@ -166,7 +164,7 @@ def _thermometer(data: Reader) -> Value:
     found, flags = Value(), data.uint(1)
     degrees = read_float(data)
     if flags & 1 and not isinstance(degrees, Special):
-        degrees = (degrees - 32) / 1.8
+        degrees = celsius(degrees)
     found.read("body_temperature", degrees)
     if flags & 2:
         found.at = read_date_time(data)

@@ -6,9 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 from devices.codecs.fields import clean
-from devices.codecs.gatt.values import KG_PER_POUND, KPA_IN_MMHG, MG_PER_MMOL
 from devices.codecs.homeassistant.config import Entity
 from devices.codecs.homeassistant.value_template import MISSING
+from devices.codecs.properties import battery_status
+from devices.codecs.units import KG_PER_POUND, KPA_IN_MMHG, MG_PER_MMOL, celsius
 from devices.messages import DeviceStatus, Message, Reading, Scalar
 
 _BINARY: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -141,10 +142,9 @@ def _sensor(device: str, entity: Entity, value: Any) -> Message | None:
         return Message(device, "vitals", states=MappingProxyType(states))
     unit = entity.unit.lower().removeprefix("°")
     if metric.endswith("temperature") and unit in ("f", "℉"):
-        number = (number - 32) / 1.8
+        number = celsius(number)
     number = round(number * _FACTORS.get(metric, {}).get(unit, 1.0), 3)
-    known = metric == "battery" and 0 <= number <= 100
-    status = DeviceStatus(battery_percent=number) if known else None
+    status = battery_status(number) if metric == "battery" else None
     return Message(device, "vitals", readings=(Reading(metric, number),), status=status)
 
 

@@ -17,6 +17,8 @@ from devices.codecs.fields import clean
 from devices.codecs.iw_trv import commands
 from devices.codecs.iw_trv.frames import Packet, open_frame, split
 from devices.codecs.iw_trv.states import STATE, listed, more_states, serving_cell, states_of
+from devices.codecs.properties import battery_status
+from devices.codecs.units import MG_PER_MMOL
 from devices.messages import (
     AlarmSignal,
     Codec,
@@ -42,7 +44,6 @@ _FIX = re.compile(
 _HEARTBEAT = re.compile(STATE + r"(?P<more>\d*)", re.ASCII)
 # A sugar of 25 mmol/L and more is rare, one of 25 mg/dL deadly: larger numbers are mg/dL.
 _SUGAR_MG = 25
-_MG_PER_MMOL = 18.016
 
 _HEALTH: dict[str, tuple[str, ...]] = {
     "1": ("bp_diastolic", "bp_systolic"),
@@ -179,8 +180,7 @@ def _number(text: str) -> float | None:
 
 def _battery(text: str) -> tuple[tuple[Reading, ...], DeviceStatus | None]:
     percent = float(text)
-    status = DeviceStatus(battery_percent=percent) if percent <= 100 else None
-    return (Reading("battery", percent),), status
+    return (Reading("battery", percent),), battery_status(percent)
 
 
 def _heartbeat(packet: Packet) -> _Part:
@@ -212,9 +212,8 @@ def _vitals(*metrics: str) -> Callable[[Packet], _Part]:
         readings, warnings = _measured([(m, value) for m, value in pairs if value])
         states: dict[str, Scalar] = {} if readings else {"measurement": "failed"}
         battery = next((r.value for r in readings if r.metric == "battery"), None)
-        known = battery is not None and 0 <= battery <= 100
-        status = DeviceStatus(battery_percent=battery) if known else None
-        return _Part((_message(packet, "vitals", readings, status, states),), warnings)
+        message = _message(packet, "vitals", readings, battery_status(battery), states)
+        return _Part((message,), warnings)
 
     return handle
 
@@ -271,7 +270,7 @@ def _measured(
     for metric, given in pairs:
         value = given
         if metric == "glucose" and value >= _SUGAR_MG:
-            value = round(value / _MG_PER_MMOL, 2)
+            value = round(value / MG_PER_MMOL, 2)
             warnings.append("glucose is taken as mg/dL")
         readings.append(Reading(metric, value))
     return tuple(readings), tuple(warnings)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from devices.codecs.radio import Cell, Wifi, radio_states
+from devices.codecs.radio import Cell, Wifi, mac_address, radio_states
 from devices.messages import Scalar
 
 STATE = (
@@ -12,7 +12,6 @@ STATE = (
 )
 """How loud the network is in percent, satellites, battery, ignition, armed, mode: 14 digits."""
 _MORE = re.compile(r"\d{3}\d\d{3}\d\d{4}(?P<blocked>\d)(?P<power>\d)(?P<movement>\d)", re.ASCII)
-_MAC = re.compile(r"([0-9A-Fa-f]{2}[-:]){5}[0-9A-Fa-f]{2}")
 _MOST = 64
 
 
@@ -63,8 +62,8 @@ def _wifi(text: str) -> Iterable[Wifi]:
     """`name|address|loudness` with `&` between them."""
     for each in text.split("&")[:_MOST]:
         parts = each.split("|")
-        if len(parts) < 3 or _MAC.fullmatch(parts[1]) is None:
+        address = mac_address(parts[1]) if len(parts) > 2 else None
+        if address is None:
             continue
         loudness = re.match(r"-?\d{1,3}", parts[2], re.ASCII)
-        address = bytes.fromhex(re.sub("[-:]", "", parts[1]))
         yield Wifi(address, -abs(int(loudness[0])) if loudness else None)

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from devices.codecs.fields import clean
+from devices.codecs.properties import battery_status
 from devices.codecs.setracker import commands
 from devices.codecs.setracker.fix import Fix, number, read_fix, status_alarms, status_states
 from devices.codecs.setracker.frames import Packet, open_frame, split
+from devices.codecs.units import celsius
 from devices.messages import (
     AlarmSignal,
     Codec,
@@ -140,8 +142,7 @@ def _body_readings(
 ) -> tuple[tuple[Reading, ...], DeviceStatus | None]:
     values = (("battery", battery), ("steps", steps), ("roll_count", rolls))
     readings = tuple(Reading(metric, value) for metric, value in values if value is not None)
-    known = battery is not None and 0 <= battery <= 100
-    return readings, DeviceStatus(battery_percent=battery) if known else None
+    return readings, battery_status(battery)
 
 
 def _keep_alive(packet: Packet) -> _Part:
@@ -211,8 +212,8 @@ def _body_temperature(packet: Packet) -> _Part:
     degrees = message.readings[0].value
     if degrees < _HOTTEST_CELSIUS:
         return part
-    celsius = Reading("body_temperature", round((degrees - 32) / 1.8, 2))
-    message = replace(message, readings=(celsius,))
+    converted = Reading("body_temperature", round(celsius(degrees), 2))
+    message = replace(message, readings=(converted,))
     return replace(part, messages=(message,), warnings=("the temperature is taken as °F",))
 
 

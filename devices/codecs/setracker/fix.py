@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from devices.alarms import AlarmKind
-from devices.codecs.radio import Cell, Wifi, radio_states
+from devices.codecs.radio import Cell, Wifi, mac_address, radio_states
 from devices.messages import AlarmSignal, Position, Scalar
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
@@ -36,7 +36,6 @@ _STATUS_ALARMS: tuple[tuple[int, AlarmKind, bool], ...] = (
 _HIGH_HALF = 0xFFFF0000
 # Bit 4 is movement for some makers and rest for others, so that it is a state and no reading.
 _STATUS_STATES = ((3, "worn_bit"), (4, "motion_bit"), (14, "power_cut"))
-_MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
 _MOST_LISTED = 64
 
 
@@ -99,9 +98,9 @@ def _radio(fields: Sequence[str]) -> dict[str, Scalar]:
                 cells.append(Cell(country, network, area, cell))
         for _ in range(min(int(left.popleft() or 0), _MOST_LISTED)):
             left.popleft()
-            mac, loudness = left.popleft(), int(left.popleft())
-            if _MAC.fullmatch(mac):
-                wifi.append(Wifi(bytes.fromhex(re.sub("[:-]", "", mac)), loudness))
+            mac, loudness = mac_address(left.popleft()), int(left.popleft())
+            if mac is not None:
+                wifi.append(Wifi(mac, loudness))
     except (IndexError, ValueError):
         pass
     states = radio_states(cells, wifi)
