@@ -15,8 +15,10 @@ from datetime import datetime
 
 import structlog
 
+from devices.messages import Codec, Frame
 from ingest import metrics
 from ingest.deadletters import store as deadletters
+from ingest.identity import Arrival
 from ingest.persisting import until_kept, until_stored
 from ingest.pipeline import Pipeline
 from ingest.settings import IngestSettings
@@ -244,6 +246,20 @@ class Lane:
     def offer(self, delivery: Delivery) -> None:
         """Take in a frame. The transport must not offer more while the lane is full."""
         self._take_in(delivery, 1)
+
+    async def store(self, frame: Frame, codec: Codec, arrival: Arrival, *, transport: str) -> Work:
+        """Take in a frame, as `offer` does, and wait until everything in it is committed."""
+        stored: asyncio.Future[Work] = asyncio.get_running_loop().create_future()
+        delivery: Delivery
+
+        def settled(work: Work) -> None:
+            self.settled(delivery)
+            if not stored.done():
+                stored.set_result(work)
+
+        delivery = Delivery(frame, transport, codec, arrival, settled)
+        self.offer(delivery)
+        return await stored
 
     def offer_sheaf(self, sheaf: Sheaf) -> None:
         """Take in frames that were read together, not more than there is room for."""

@@ -35,7 +35,7 @@ from ingest.transports.sip import (
     response,
 )
 from ingest.transports.tcp import Limits
-from ingest.work import Delivery, Work
+from ingest.work import Work
 from kernel.clock import monotonic, utcnow
 from kernel.db import TRANSIENT_ERRORS
 
@@ -266,19 +266,9 @@ class ScaipListener:
 
     async def _store(self, body: bytes) -> Work:
         """Give a request to the lane and wait until everything in it is committed."""
-        stored: asyncio.Future[Work] = asyncio.get_running_loop().create_future()
-        delivery: Delivery
-
-        def settled(work: Work) -> None:
-            self._lane.settled(delivery)
-            if not stored.done():
-                stored.set_result(work)
-
         now = utcnow()
         frame = Frame(body, received_at=now)
-        delivery = Delivery(frame, "sip", self._codec, arrival_of(now, body), settled)
-        self._lane.offer(delivery)
-        return await stored
+        return await self._lane.store(frame, self._codec, arrival_of(now, body), transport="sip")
 
 
 def _mark(*parts: str | bytes) -> bytes:

@@ -22,7 +22,7 @@ from ingest.identity import Arrival
 from ingest.lanes import Lane
 from ingest.registry_cache import RegistryCache
 from ingest.settings import IngestSettings
-from ingest.work import Delivery, Work
+from ingest.work import Work
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS
 
@@ -273,19 +273,9 @@ class TcpListener:
     async def _store(self, payload: bytes, peer: _Peer, codec: Codec | None = None) -> Work:
         """Give a frame to the lane and wait until everything in it is committed."""
         await self._room()
-        stored: asyncio.Future[Work] = asyncio.get_running_loop().create_future()
-        delivery: Delivery
-
-        def settled(work: Work) -> None:
-            self._lane.settled(delivery)
-            if not stored.done():
-                stored.set_result(work)
-
         now = utcnow()
         frame = Frame(payload, device=peer.device, received_at=now, utc_offset=peer.utc_offset)
-        delivery = Delivery(frame, "tcp", codec or self._codec, Arrival(now), settled)
-        self._lane.offer(delivery)
-        return await stored
+        return await self._lane.store(frame, codec or self._codec, Arrival(now), transport="tcp")
 
     async def _room(self) -> None:
         while self._lane.full:
