@@ -10,11 +10,12 @@ from devices.credentials.dynsec import (
     grant_commands,
     revoke_commands,
 )
-from devices.credentials.service import ACCESS_TOPIC, PURPOSE, hash_secret
+from devices.credentials.service import ACCESS_TOPIC, PURPOSE
 from devices.profiles import PROFILES
 from kernel.crypto import FieldCipher
 from kernel.db import Database
 from kernel.outbox import Handler, OutboxItem
+from kernel.tokens import token_hash
 
 
 def outbox_handlers(
@@ -33,7 +34,7 @@ def outbox_handlers(
         password = cipher.decrypt(PURPOSE, base64.b64decode(box)) if box else None
         # Items may be handled out of order: only what is live now counts, whatever they say.
         if live is not None:
-            if password is not None and bytes(live.secret_hash) == hash_secret(password):
+            if password is not None and bytes(live.secret_hash) == token_hash(password):
                 await broker.send(
                     grant_commands(device_id, password, _base(live.profile, device_id))
                 )

@@ -1,7 +1,6 @@
 """Issue, rotate, revoke and check the credentials of devices."""
 
 import base64
-import hashlib
 import hmac
 import secrets
 import uuid
@@ -16,16 +15,12 @@ from kernel.db import Tx
 from kernel.errors import NotFound
 from kernel.ids import new_id
 from kernel.outbox import enqueue
+from kernel.tokens import token_hash
 
 SECRET_BYTES = 24
 # A broker with a list of its own is told by the worker (devices/credentials/jobs.py).
 ACCESS_TOPIC = "mqtt.access"
 PURPOSE = "device_secret"
-
-
-def hash_secret(password: str) -> bytes:
-    """Return the SHA-256 that is kept. The secret has 192 random bits: no slow hash is needed."""
-    return hashlib.sha256(password.encode()).digest()
 
 
 async def issue(
@@ -45,7 +40,7 @@ async def issue(
         raise NotFound("There is no such device in service.", device_no=device_no)
     await store.revoke(tx, device_no, now)
     password = secrets.token_urlsafe(SECRET_BYTES)
-    await store.insert(tx, new_id(), device_no, device_id, hash_secret(password), now, created_by)
+    await store.insert(tx, new_id(), device_no, device_id, token_hash(password), now, created_by)
     box = base64.b64encode(cipher.encrypt(PURPOSE, password)).decode()
     await enqueue(tx, ACCESS_TOPIC, {"device_id": device_id, "secret": box})
     return Secret(device_id, device_id, password)
@@ -62,7 +57,7 @@ async def issue_many(
     """Give devices (number, id) that have never had a credential one each, in few statements."""
     made = [Secret(name, name, secrets.token_urlsafe(SECRET_BYTES)) for _, name in devices]
     rows = [
-        (new_id(), no, one.username, hash_secret(one.password))
+        (new_id(), no, one.username, token_hash(one.password))
         for (no, _), one in zip(devices, made, strict=True)
     ]
     await store.insert_many(tx, rows, now, created_by)
@@ -86,7 +81,7 @@ async def authenticate(tx: Tx, username: str, password: str) -> Grant | None:
     found = await store.live_credential(tx, username)
     expected = bytes(found.secret_hash) if found else bytes(32)
     # Compared in any case, so that an unknown name takes as long as a wrong secret.
-    if not hmac.compare_digest(expected, hash_secret(password)) or found is None:
+    if not hmac.compare_digest(expected, token_hash(password)) or found is None:
         return None
     if found.state == "retired":
         return None

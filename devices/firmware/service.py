@@ -4,8 +4,6 @@ A device is asked by the command `update` (docs/protocol.md, section 8) with a l
 for one whole download and for a day. That it is installed is what its status says.
 """
 
-import hashlib
-import secrets
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -29,6 +27,7 @@ from kernel.db import Tx
 from kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from kernel.ids import new_id
 from kernel.live import publish
+from kernel.tokens import new_token, token_hash
 
 PATH = "/firmware"
 """Where devices fetch files: PATH/<token>, under the installation's public address."""
@@ -221,14 +220,9 @@ async def note_progress(tx: Tx, said: Iterable[tuple[int, UpdateProgress]], now:
         )  # fmt: skip
 
 
-def hash_token(token: str) -> bytes:
-    """Return what of a link's token is kept."""
-    return hashlib.sha256(token.encode()).digest()
-
-
 async def open_download(tx: Tx, token: str, now: datetime) -> Download:
     """Use a link. Raises NotFound for one that never was, is too late, or was used."""
-    found = await store.take_token(tx, hash_token(token), now, rules.TOKEN_USES)
+    found = await store.take_token(tx, token_hash(token), now, rules.TOKEN_USES)
     if found is None:
         raise NotFound("This link is not valid any more.")
     return found
@@ -236,7 +230,7 @@ async def open_download(tx: Tx, token: str, now: datetime) -> Download:
 
 async def download_done(tx: Tx, token: str, now: datetime) -> None:
     """End a link whose file was sent whole."""
-    await store.token_done(tx, hash_token(token), now)
+    await store.token_done(tx, token_hash(token), now)
 
 
 # What the job does
@@ -270,7 +264,7 @@ async def advance(tx: Tx, rollout_id: uuid.UUID, public_url: str, now: datetime)
 
 async def _offer(tx: Tx, rollout: Rollout, room: int, public_url: str, now: datetime) -> None:
     for target in await store.targets(tx, rollout, max(0, room)):
-        token = secrets.token_urlsafe(32)
+        token = new_token()
         expires_at = now + rules.TOKEN_LIFE
         args = {
             "url": f"{public_url}{PATH}/{token}",
@@ -281,7 +275,7 @@ async def _offer(tx: Tx, rollout: Rollout, room: int, public_url: str, now: date
         command = await commands.request(
             tx, target.no, CommandName.UPDATE, args, SYSTEM, now, expires_at
         )
-        await store.offer(tx, rollout, target, command.id, hash_token(token), expires_at, now)
+        await store.offer(tx, rollout, target, command.id, token_hash(token), expires_at, now)
     await _publish(tx, rollout)
 
 

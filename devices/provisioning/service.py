@@ -5,10 +5,8 @@ and where its stock lies; the device says which one it is (IMEI, MAC address or 
 that asking twice does not make two of it.
 """
 
-import hashlib
 import hmac
 import re
-import secrets
 import uuid
 from datetime import datetime, timedelta
 
@@ -30,8 +28,8 @@ from kernel.db import Database, Tx
 from kernel.divisions import is_code
 from kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from kernel.ids import new_id
+from kernel.tokens import new_token, token_hash
 
-KEY_BYTES = 32
 PREFIX = "slp_"
 """Begins every key, so that a scanner of repositories knows one when it sees it."""
 
@@ -43,11 +41,6 @@ _BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
 _HARDWARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{3,63}")
 # An id of the batch may be taken by a device that somebody registered by hand.
 _MOST_TAKEN = 100
-
-
-def key_hash(key: str) -> bytes:
-    """Return the SHA-256 that is kept: 256 random bits need no slow hash."""
-    return hashlib.sha256(key.encode("utf-8", "replace")).digest()
 
 
 async def create(
@@ -82,11 +75,11 @@ async def create(
         fields["lasts"] = "range"
     if fields:
         raise Invalid("The batch cannot be made.", fields)
-    key = PREFIX + secrets.token_urlsafe(KEY_BYTES)
+    key = PREFIX + new_token()
     batch_id, until = new_id(), now + lasts
     made = await store.insert(
         tx, batch_id=batch_id, batch=batch, profile=profile, division_code=division_code,
-        key_hash=key_hash(key), most=most, expires_at=until, by=actor.user_id, now=now,
+        key_hash=token_hash(key), most=most, expires_at=until, by=actor.user_id, now=now,
     )  # fmt: skip
     if not made:
         raise Invalid("There is, or was, a batch of this name.", {"batch": "taken"})
@@ -133,7 +126,7 @@ async def enrol(
         await attempts.check(tx, ENROL_BY_ADDRESS, party, now)
         held = await store.hold(tx, batch) if _BATCH.fullmatch(batch) else None
         expected = bytes(held.key_hash) if held else bytes(32)
-        known = hmac.compare_digest(expected, key_hash(key)) and held is not None
+        known = hmac.compare_digest(expected, token_hash(key)) and held is not None
     if not known:
         async with db.transaction() as tx:
             await attempts.count(tx, ENROL_BY_ADDRESS, party, now)

@@ -35,6 +35,7 @@ from kernel.auth.model import Actor
 from kernel.crypto import FieldCipher
 from kernel.db import Tx
 from kernel.errors import Conflict, Invalid, NotFound
+from kernel.tokens import new_token, token_hash
 
 MAX_PHOTOS = 20
 PHOTO = "dispatch_photo"
@@ -80,9 +81,9 @@ async def send(
         raise NotFound("there is no such responder")
     data = {"responder": responder.name, "responder_id": str(responder.id)}
     incident = await move(tx, incident, version, Action.DISPATCH, actor, now, data=data)
-    token = tokens.new_token()
+    token = new_token()
     dispatch_id = await store.insert(
-        tx, incident.id, responder.id, token_hash=tokens.token_hash(token),
+        tx, incident.id, responder.id, token_hash=token_hash(token),
         expires_at=now + tokens.LIFETIME, dispatched_by=actor.user_id, now=now,
     )  # fmt: skip
     if dispatch_id is None:
@@ -122,7 +123,7 @@ async def open_link(tx: Tx, token: str, now: datetime) -> Dispatch:
     """Return the dispatch of a link. Raises LinkDead with fact `why`: unknown, expired, or the
     status in which a dispatch has ended.
     """
-    dispatch = await store.by_token(tx, tokens.token_hash(token))
+    dispatch = await store.by_token(tx, token_hash(token))
     if dispatch is None:
         raise LinkDead("this link is not known", why="unknown")
     if dispatch.status in {DispatchStatus.WITHDRAWN, DispatchStatus.DECLINED}:

@@ -33,6 +33,7 @@ from kernel.auth.attempts import address_key
 from kernel.auth.web import client_ip, public
 from kernel.clock import monotonic
 from kernel.errors import DomainError, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from kernel.tokens import token_hash
 from kernel.web import WebContext, get_context, get_now
 
 router = APIRouter(tags=["push"])
@@ -55,7 +56,7 @@ class PushGate:
     async def enter(self, ctx: WebContext, token: str, address: str, now: datetime) -> Source:
         """Return the source that a token belongs to. Raises Unauthenticated and TooMany."""
         key, at = address_key(address), monotonic()
-        digest = sources.token_hash(token)
+        digest = token_hash(token)
         # Behind one address there may be a platform with a wrong token and one whose alarms count.
         if digest not in self._friends and (wait := self._strangers.wait(key, at)):
             raise TooMany("Too many requests without a valid token.", wait)

@@ -1,8 +1,6 @@
 """Make, revoke and recognise the sources. Audited; a token is shown once and kept as a hash."""
 
-import hashlib
 import re
-import secrets
 from datetime import datetime, timedelta
 
 from ingest.push import store
@@ -14,8 +12,8 @@ from kernel.db import Database, Tx
 from kernel.divisions import is_prefix
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.ids import new_id
+from kernel.tokens import new_token, token_hash
 
-TOKEN_BYTES = 32
 PREFIX = "sls_"
 """Begins every token, so that a scanner of repositories knows one when it sees it."""
 
@@ -27,11 +25,6 @@ LONGEST_DAYS = 3650
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONGEST_TOKEN = 200
-
-
-def token_hash(token: str) -> bytes:
-    """Return the SHA-256 that is kept: 256 random bits need no slow hash."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
 async def add(
@@ -64,7 +57,7 @@ async def add(
         raise Invalid("The source cannot be made.", wrong)
     ends = now + timedelta(days=days) if days else None
     source = Source(new_id(), name, codec, division, now, expires_at=ends)
-    token = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+    token = PREFIX + new_token()
     if not await store.insert(tx, source, token_hash(token)):
         raise Conflict(f"There is a source {name} already; revoke it first.", name=name)
     await _record(tx, "source.created", source, actor, now)

@@ -4,8 +4,6 @@
 transaction is open meanwhile.
 """
 
-import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +15,7 @@ from kernel.auth import attempts, passwords, problems, store
 from kernel.auth.model import Actor, Session, User
 from kernel.db import Database, Tx
 from kernel.errors import DomainError
+from kernel.tokens import new_token, token_hash
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +41,6 @@ class NewSession:
 
     token: str
     session: Session
-
-
-def token_hash(token: str) -> bytes:
-    """Return what is stored of a cookie's token."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
 async def login(
@@ -127,11 +121,11 @@ async def _refusal(
 
 
 async def _open(tx: Tx, user: User, client_ip: str, user_agent: str, now: datetime) -> NewSession:
-    token = secrets.token_urlsafe(32)
+    token = new_token()
     session = Session(
         actor=user.as_actor(),
         token_hash=token_hash(token),
-        csrf_token=secrets.token_urlsafe(32),
+        csrf_token=new_token(),
         must_change_password=user.must_change_password,
         created_at=now,
         last_seen_at=now,

@@ -23,6 +23,7 @@ from kernel.crypto import FieldCipher
 from kernel.db import Database
 from kernel.ids import new_id
 from kernel.live import LiveHub
+from kernel.tokens import token_hash
 from tests.hotline.world import World
 from tests.serving import serving
 
@@ -77,7 +78,7 @@ async def caller(app: FastAPI, db: Database, cipher: FieldCipher) -> AsyncIterat
     at = utcnow()
     actor = await World(db, cipher, at).user("赵敏", *Role, division="1502", username="zhaomin")
     session = Session(
-        actor=actor, token_hash=service.token_hash(token), csrf_token=csrf,
+        actor=actor, token_hash=token_hash(token), csrf_token=csrf,
         must_change_password=False, created_at=at, last_seen_at=at,
         expires_at=at + service.ABSOLUTE_LIMIT,
     )  # fmt: skip

@@ -20,6 +20,7 @@ from kernel.auth import service, store, web
 from kernel.auth.model import Actor, Role, Session
 from kernel.clock import utcnow
 from kernel.live import LiveHub
+from kernel.tokens import token_hash
 from kernel.web import WebContext
 from tests.hotline.world import World
 from tests.serving import Server, listener, start
@@ -43,7 +44,7 @@ class Site:
         token, now = secrets.token_urlsafe(32), utcnow()
         actor = await self.world.user(name, *roles, division=division)
         session = Session(
-            actor=actor, token_hash=service.token_hash(token), csrf_token=secrets.token_urlsafe(32),
+            actor=actor, token_hash=token_hash(token), csrf_token=secrets.token_urlsafe(32),
             must_change_password=False, created_at=now, last_seen_at=now,
             expires_at=now + service.ABSOLUTE_LIMIT,
         )  # fmt: skip

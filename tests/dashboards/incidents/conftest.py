@@ -24,6 +24,7 @@ from kernel.clock import utcnow
 from kernel.crypto import FieldCipher
 from kernel.db import Database
 from kernel.live import LiveHub
+from kernel.tokens import token_hash
 from tests.hotline.world import Person, World
 from tests.serving import listener, serving
 
@@ -111,7 +112,7 @@ class Site:
         token, now = secrets.token_urlsafe(32), utcnow()
         actor = await self.world.user(name, *roles, division=division)
         session = Session(
-            actor=actor, token_hash=service.token_hash(token), csrf_token=secrets.token_urlsafe(32),
+            actor=actor, token_hash=token_hash(token), csrf_token=secrets.token_urlsafe(32),
             must_change_password=False, created_at=now, last_seen_at=now,
             expires_at=now + service.ABSOLUTE_LIMIT,
         )  # fmt: skip

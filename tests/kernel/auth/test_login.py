@@ -15,6 +15,7 @@ from kernel.auth import passwords, prelogin, service, users, web
 from kernel.auth.model import SYSTEM, Role
 from kernel.db import Database, execute, fetch_value
 from kernel.errors import DomainError, Invalid
+from kernel.tokens import token_hash
 from tests.kernel.auth.conftest import PASSWORD, Browser, Clock, MakeUser, Open
 
 
@@ -69,7 +70,7 @@ async def test_only_the_hash_of_the_token_is_stored(
         rows = await (await tx.execute("SELECT * FROM user_session")).fetchall()
     assert len(rows) == 1
     assert browser.session_cookie not in repr(rows)
-    assert service.token_hash(browser.session_cookie) in rows[0]
+    assert token_hash(browser.session_cookie) in rows[0]
 
 
 async def test_a_planted_token_is_not_adopted(
