@@ -8,11 +8,11 @@ from devices.profiles import PROFILES, DeviceType
 from devices.registry import access, guard, history_store, inventory
 from devices.registry.history_store import Home
 from devices.registry.model import (
+    Address,
     AlarmRow,
     Binding,
     Change,
     Device,
-    DeviceAliasRow,
     DeviceFilters,
     DeviceOrder,
     DevicePage,
@@ -33,7 +33,7 @@ class Overview:
     device: Device
     home: Home | None
     bindings: list[Binding]
-    aliases: list[DeviceAliasRow]
+    aliases: list[Address]
     alarms: list[AlarmRow]
     changes: list[Change]
     credentials: list[CredentialRow]

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from devices.registry.model import AlarmRow, Binding, Change, DeviceAliasRow
+from devices.registry.model import Address, AlarmRow, Binding, Change
 from kernel.db import Tx, execute, fetch_all, fetch_one
 
 
@@ -75,11 +75,11 @@ async def remove_alias(tx: Tx, codec: str, address: str, device_no: int) -> bool
     return removed == 1
 
 
-async def aliases(tx: Tx, device_no: int) -> list[DeviceAliasRow]:
+async def aliases(tx: Tx, device_no: int) -> list[Address]:
     """Return the other names of a device."""
     return await fetch_all(
         tx,
-        DeviceAliasRow,
+        Address,
         "SELECT codec, address FROM device_alias WHERE device_no = %s ORDER BY 1, 2",
         (device_no,),
     )

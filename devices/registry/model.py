@@ -170,14 +170,6 @@ class DevicePage:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceAliasRow:
-    """Another name of a device in a protocol."""
-
-    codec: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
 class AlarmRow:
     """An alarm of the device, with the incident that it opened or repeated, if there is one.
 
