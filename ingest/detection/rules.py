@@ -21,6 +21,7 @@ from ingest.detection.defaults import (
     FENCE_ACCURACY_M,
     FENCE_FIXES,
     FENCE_MARGIN_M,
+    FRESH,
     REARM,
 )
 from ingest.detection.model import (
@@ -162,28 +163,49 @@ def clock(state: State | None, offset_s: float, at: datetime) -> Result:
 
     Ahead, or so far behind that no buffer explains it, is wrong by itself; behind is lateness or a
     slow clock, and only a steady one is the clock. `at` is when the message came. State: count, at
-    (of the first), offset_s, raised_at.
+    and offset_s (of the first of those that agree), raised_at, known_s (what so many agreed on).
     """
     if abs(offset_s) <= CLOCK_LIMIT.total_seconds():
         raised = state is not None and state["raised_at"] is not None
         return Result(None, (Clear(AlarmKind.CLOCK_SKEW),) if raised else ())
-    steady = state is not None and (
-        abs(offset_s - state["offset_s"]) <= CLOCK_STEADY.total_seconds()
-        or (_cannot_be(offset_s) and _cannot_be(state["offset_s"]))
-    )
-    if state is None or not steady:
-        if state is not None and state["raised_at"] is not None:
-            return Result({**state, "offset_s": offset_s})
-        return Result({"count": 1, "at": at.isoformat(), "offset_s": offset_s, "raised_at": None})
-    if state["raised_at"] is not None:
+    if state is None or not _agree(state["offset_s"], offset_s):
+        kept = state or {"raised_at": None, "known_s": None}
+        return Result({**kept, "count": 1, "at": at.isoformat(), "offset_s": offset_s})
+    if state["raised_at"] is not None and state.get("known_s") == state["offset_s"]:
         # Nothing to be kept of every single message.
         return Result(state)
-    following = {**state, "count": state["count"] + 1, "offset_s": offset_s}
+    following = {**state, "count": state["count"] + 1}
     if following["count"] < CLOCK_MESSAGES or at - _time(state["at"]) < CLOCK_SPAN:
+        return Result(following)
+    following["known_s"] = state["offset_s"]
+    if state["raised_at"] is not None:
         return Result(following)
     detail = {"offset_s": round(offset_s), "messages": following["count"]}
     raised_alarm = Raise(AlarmKind.CLOCK_SKEW, Severity.TECHNICAL, detail)
     return Result({**following, "raised_at": at.isoformat()}, (raised_alarm,))
+
+
+def _agree(one: float, other: float) -> bool:
+    """Whether two messages say the same of a clock. Nothing but the clock is ahead."""
+    return abs(one - other) <= CLOCK_STEADY.total_seconds() or (
+        _cannot_be(one) and _cannot_be(other)
+    )
+
+
+def behind(state: State | None, offset_s: float) -> timedelta | None:
+    """By how much a device's clock is known to be behind, if its message is fresh in spite of it.
+
+    `state` is that of `clock`. Fresh is what is hardly later than the clock is slow, as with a
+    right clock. What comes out of a long buffer is not: it is no occasion to call, and neither is
+    anything while a clock is not known yet. None for both.
+    """
+    known: float | None = None if state is None else state.get("known_s")
+    if known is None or known > 0:
+        return None
+    age = known - offset_s
+    if not -CLOCK_STEADY.total_seconds() <= age <= FRESH.total_seconds():
+        return None
+    return timedelta(seconds=-known)
 
 
 def _cannot_be(offset_s: float) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from devices.alarms import ALARM_CLASSES, AlarmKind
@@ -131,8 +131,10 @@ def judge(cases: Sequence[Case], book: Book, now: datetime, *, first: int = 0) -
     for order, case in enumerate(cases, first):
         found = [Finding(order, event, True) for event in _signals(case, book)]
         if case.device.state is DeviceState.BOUND:
+            found += [Finding(order, event, False) for event in _clock(case, book, now)]
+            timed = _by_our_clock(case, book)
             found += [
-                Finding(order, event, False) for rule in _RULES for event in rule(case, book, now)
+                Finding(order, event, False) for rule in _RULES for event in rule(timed, book, now)
             ]
         findings.extend(_loudest(found))
     return findings
@@ -193,6 +195,28 @@ def _elder_or_test(case: Case, book: Book, rule: str) -> str:
     if book.get(tested, rule) is not None:
         book.put(tested, rule, Result(None))
     return elder_subject(case.device)
+
+
+def _by_our_clock(case: Case, book: Book) -> Case:
+    """What a device says whose clock is known to be slow, as of when it really was.
+
+    Else the elder whose watch is an hour slow would be watched over by nobody until a technician
+    comes: all that it measures would be history. What is stored keeps the time that the device
+    gave it. A slow clock and a late message are told apart by `rules.behind`, here and only here.
+    """
+    seen = case.observation
+    if seen.fresh or seen.clock_offset_s is None:
+        return case
+    state = book.get(device_subject(case.device.no), Rule.CLOCK)
+    behind = rules.behind(state, seen.clock_offset_s)
+    if behind is None:
+        return case
+    fix = seen.position
+    if fix is not None and fix.at is not None:
+        fix = replace(fix, at=fix.at + behind)
+    readings = tuple(replace(each, at=each.at + behind) for each in seen.readings)
+    observation = replace(seen, at=seen.at + behind, fresh=True, readings=readings, position=fix)
+    return replace(case, observation=observation)
 
 
 def _vitals(case: Case, book: Book, _: datetime) -> Iterator[Event]:
@@ -270,7 +294,6 @@ def _movement(case: Case, book: Book, _: datetime) -> Iterator[Event]:
 _RULES: tuple[Callable[[Case, Book, datetime], Iterable[Event]], ...] = (
     _vitals,
     _battery,
-    _clock,
     _door,
     _bed,
     _geofence,
