@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from devices.alarms import ALARM_CLASSES, AlarmKind
-from devices.messages import AlarmSignal, CodecError, Flag, Message, Reading
+from devices.messages import AlarmSignal, CodecError, Decoded, Flag, Message, Reading
 from devices.metrics import METRICS
 from devices.modes.model import DeviceMode
 from devices.profiles import PROFILES, interpret
@@ -34,11 +34,26 @@ def decode(delivery: Delivery) -> Work:
     except CodecError as error:
         work.refuse(error.reason, str(error))
         return work
+    if delivery.transport == "tcp":
+        work.decoded = sign_of_life(work.decoded)
     if work.decoded.warnings:
         metrics.ODDITIES.labels(delivery.codec.name).inc(len(work.decoded.warnings))
     for reject in work.decoded.rejects:
         work.refuse(reject.reason, reject.text, payload=reject.payload)
     return work
+
+
+def sign_of_life(decoded: Decoded) -> Decoded:
+    """A login or a keep-alive has nothing to store, but somebody is there who sent it.
+
+    It becomes a status without content: a locator that reports only when it moves is not taken for
+    silent, and one that nobody has registered is not answered but kept aside.
+    """
+    broken = any(warning.startswith("bad_checksum") for warning in decoded.warnings)
+    if broken or decoded.messages or decoded.rejects or not decoded.device:
+        return decoded
+    beat = Message(decoded.device, "status", flags=frozenset({Flag.TIME_MISSING}))
+    return replace(decoded, messages=(beat,))
 
 
 def refusal(

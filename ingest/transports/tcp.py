@@ -22,6 +22,7 @@ from ingest.identity import Arrival
 from ingest.lanes import Lane
 from ingest.registry_cache import RegistryCache
 from ingest.settings import IngestSettings
+from ingest.steps import sign_of_life
 from ingest.work import Work
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS
@@ -253,9 +254,8 @@ class TcpListener:
         the same address: a mobile operator's watches share one.
         """
         try:
-            decoded = self._codec.decode(
-                Frame(payload, device=peer.device, utc_offset=peer.utc_offset)
-            )
+            frame = Frame(payload, device=peer.device, utc_offset=peer.utc_offset)
+            decoded = sign_of_life(self._codec.decode(frame))
             wanted = {Address(self._codec.name, each.device) for each in decoded.messages}
             found = await self._registry.devices(wanted)
         except CodecError:
