@@ -177,21 +177,22 @@ CONNECTION = {
 
 DUTY = {"on_duty": N_("在岗"), "off_duty": N_("下班"), "busy": N_("处置中"), "break": N_("休息")}
 
+# As in the catalogue devices/metrics.toml, names and units, in both languages.
 METRIC = {
     "heart_rate": N_("心率"),
-    "spo2": N_("血氧"),
+    "spo2": N_("血氧饱和度"),
     "bp_systolic": N_("收缩压"),
     "bp_diastolic": N_("舒张压"),
     "blood_pressure": N_("血压"),
     "body_temperature": N_("体温"),
-    "respiratory_rate": N_("呼吸"),
+    "respiratory_rate": N_("呼吸频率"),
     "glucose": N_("血糖"),
     "weight": N_("体重"),
     "steps": N_("步数"),
     "battery": N_("电量"),
     "ambient_temperature": N_("室温"),
     "humidity": N_("湿度"),
-    "signal": N_("信号"),
+    "signal": N_("信号强度"),
 }
 
 METRIC_UNIT = {

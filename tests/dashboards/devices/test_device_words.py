@@ -7,7 +7,7 @@ from dashboards.console.audit.words import ACTIONS
 from dashboards.console.devices import words
 from dashboards.console.devices.readings import SWITCHES
 from dashboards.ui.i18n import translator
-from dashboards.ui.words import DEVICE_REASON, DEVICE_STATUS, DEVICE_TYPE
+from dashboards.ui.words import DEVICE_REASON, DEVICE_STATUS, DEVICE_TYPE, METRIC, METRIC_UNIT
 from devices.commands.model import ENDED_EARLY
 from devices.commands.service import NOT_SAID
 from devices.downlink import PLATFORM_WORDS, RESULTS, UNSAYABLE
@@ -82,3 +82,12 @@ def test_every_problem_has_a_sentence(project: Path) -> None:
 
 def test_every_yes_or_no_is_put_into_words() -> None:
     assert set(SWITCHES) == {m.code for m in METRICS.values() if m.ucum == "{0,1}"}
+
+
+def test_a_vital_sign_has_one_name_and_one_unit_on_every_page() -> None:
+    english = translator("en")
+    for code in METRIC.keys() & METRICS.keys():
+        metric = METRICS[code]
+        assert (METRIC[code], english.gettext(METRIC[code])) == (metric.name_zh, metric.name_en)
+        unit = METRIC_UNIT[code]
+        assert (unit, english.gettext(unit)) == (metric.unit_zh, metric.unit_en)

@@ -23,12 +23,13 @@ NIGHTS = {
         (
             DAY,
             "静息收缩压 158 mmHg，比本人近 9 天的平常值 124.5 高 33.5",
-            "Resting systolic 158 mmHg, 33.5 above their own 9-day level (124.5)",
+            "Resting systolic blood pressure 158 mmHg, 33.5 above their own 9-day level (124.5)",
         ),
         (
             NIGHTS,
-            "夜间血氧连续 3 晚偏低：92.5 %，比本人此前 14 天低 3.5（平常 96）",
-            "Night blood oxygen low for 3 nights: 92.5 %, 3.5 below their own 14 days before (96)",
+            "夜间血氧饱和度连续 3 晚偏低：92.5 %，比本人此前 14 天低 3.5（平常 96）",
+            "Night oxygen saturation low for 3 nights: 92.5 %,"
+            " 3.5 below their own 14 days before (96)",
         ),
     ],
 )

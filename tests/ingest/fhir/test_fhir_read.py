@@ -44,7 +44,7 @@ async def test_an_observation_has_loinc_ucum_time_and_interpretation(ward: Ward)
         "device": {"reference": f"Device/{watch}"},
         "valueQuantity": {
             "value": 141,
-            "unit": "bpm",
+            "unit": "/min",
             "system": "http://unitsofmeasure.org",
             "code": "/min",
         },
