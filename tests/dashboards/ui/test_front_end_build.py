@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from dashboards.ui.assets import DIST
 from tests.dashboards.ui.harness import Stage
@@ -87,3 +88,28 @@ def test_words_of_alarms_close_together_do_not_lie_upon_each_other(project: Path
     command = [*node_command(), "--input-type=module", "--eval", script]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert json.loads(said) == [100, 50, 10]
+
+
+@pytest.mark.parametrize(
+    ("heights", "places"),
+    [
+        # Limits that are far from each other, and high ones as near as low ones often are.
+        ([20, 50, 130], ["StartTop", "StartTop", "StartTop"]),
+        ([20, 32, 120, 132], ["StartTop", "StartBottom", "StartTop", "StartBottom"]),
+        # Given in another order, three of them together, at the foot of the chart.
+        ([132, 120], ["StartBottom", "StartTop"]),
+        ([40, 50, 60], ["StartTop", "EndTop", "StartBottom"]),
+        ([148, 155], ["StartTop", "EndTop"]),
+    ],
+)
+def test_words_of_near_limits_do_not_lie_upon_each_other(
+    project: Path, heights: list[int], places: list[str]
+) -> None:
+    module = (ASSETS / "src" / "islands" / "chart-data.ts").as_uri()
+    script = f"""
+        import {{ labelPlaces }} from "{module}";
+        console.log(JSON.stringify(labelPlaces({heights}, 157)));
+    """
+    command = [*node_command(), "--input-type=module", "--eval", script]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert json.loads(said) == [f"inside{place}" for place in places]

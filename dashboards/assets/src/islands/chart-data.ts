@@ -28,6 +28,9 @@ export type ChartData = {
 const DEFAULT_GAP_S = 3600;
 // Of the width of a chart; the narrowest stands in a column of 300 px.
 const ROOM_OF_A_WORD = 0.3;
+// How high the words of a limit line are, and how far they may reach into the axis below.
+const WORD_PX = 15;
+const SLACK_PX = 4;
 
 /** Put a null between readings that lie further apart than the gap: missing is not a straight line. */
 export function withGaps(points: Point[], gapSeconds = DEFAULT_GAP_S): Point[] {
@@ -52,6 +55,35 @@ export function namedAlarms<T extends { at: number }>(alarms: readonly T[], from
     after = alarm.at;
   }
   return named;
+}
+
+export type LabelPlace = "insideStartTop" | "insideStartBottom" | "insideEndTop" | "insideEndBottom";
+
+/** Where the words of limit lines stand: on their line at the left, under it where another has that
+ * room, else at the right. `heights` are pixels from the top of the drawing, `room` its height. */
+export function labelPlaces(heights: readonly number[], room: number): LabelPlace[] {
+  const places = new Array<LabelPlace>(heights.length).fill("insideEndTop");
+  const taken: Record<"Start" | "End", [number, number][]> = { Start: [], End: [] };
+  const order = [...heights.keys()].sort((a, b) => (heights[a] ?? 0) - (heights[b] ?? 0));
+  for (const index of order) {
+    const line = heights[index] ?? 0;
+    const boxes: ["Start" | "End", "Top" | "Bottom", number][] = [
+      ["Start", "Top", line - WORD_PX],
+      ["Start", "Bottom", line],
+      ["End", "Top", line - WORD_PX],
+      ["End", "Bottom", line],
+    ];
+    const free = boxes.find(([side, , top]) => {
+      const bottom = top + WORD_PX;
+      const crossed = heights.some((other) => other > top + 1 && other < bottom - 1);
+      const covered = taken[side].some(([first, last]) => top < last && bottom > first);
+      return !crossed && !covered && bottom <= room + SLACK_PX;
+    });
+    if (!free) continue;
+    taken[free[0]].push([free[2], free[2] + WORD_PX]);
+    places[index] = `inside${free[0]}${free[1]}`;
+  }
+  return places;
 }
 
 /** The range of the y axis: readings and thresholds with a little air. */

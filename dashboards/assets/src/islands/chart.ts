@@ -11,7 +11,8 @@ import { AriaComponent, GridComponent, MarkLineComponent, TooltipComponent } fro
 import { init, use, type EChartsType } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { make } from "./dom";
-import { namedAlarms, tableRows, valueRange, withGaps, type ChartData, type Metric } from "./chart-data";
+import { niceStep } from "./geo";
+import { labelPlaces, namedAlarms, tableRows, valueRange, withGaps, type ChartData, type Metric } from "./chart-data";
 import { monthDayTime, t, timeOfDay } from "./words";
 
 use([LineChart, AriaComponent, GridComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
@@ -114,7 +115,7 @@ class VitalsChart {
       this.canvas.replaceChildren();
       this.chart = init(this.canvas, null, { renderer: "canvas" });
     }
-    const options = chartOptions(this.data, this.metric, colours(this.root));
+    const options = chartOptions(this.data, this.metric, colours(this.root), this.canvas.clientHeight);
     this.chart.setOption(options as Parameters<EChartsType["setOption"]>[0], { notMerge: true });
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", this.summary(this.metric));
@@ -150,14 +151,23 @@ class VitalsChart {
   }
 }
 
-function chartOptions(data: ChartData, metric: Metric, palette: Colours): object {
-  const [low, high] = valueRange(metric);
+const GRID = { left: 44, right: 16, top: 20, bottom: 24 };
+// About how many parts the value axis has; its ends are ticks like the others.
+const PARTS = 6;
+
+function chartOptions(data: ChartData, metric: Metric, palette: Colours, height: number): object {
+  const [least, most] = valueRange(metric);
+  const step = niceStep((most - least) / PARTS);
+  const low = Math.floor(least / step) * step;
+  const high = Math.ceil(most / step) * step;
+  const room = height - GRID.top - GRID.bottom;
+  const down = (value: number): number => ((high - value) / (high - low)) * room;
   const font = getComputedStyle(document.body).fontFamily;
   return {
     animation: false,
     aria: { enabled: false }, // the canvas has its own label and a table
     textStyle: { fontFamily: font, color: palette.text },
-    grid: { left: 44, right: 16, top: 20, bottom: 24 },
+    grid: GRID,
     tooltip: {
       trigger: "axis",
       renderMode: "richText", // the HTML mode writes style attributes, which the CSP refuses
@@ -179,6 +189,7 @@ function chartOptions(data: ChartData, metric: Metric, palette: Colours): object
       type: "value",
       min: low,
       max: high,
+      interval: step,
       name: metric.unit,
       nameTextStyle: { color: palette.quiet, align: "right" },
       axisLabel: { color: palette.quiet },
@@ -193,7 +204,7 @@ function chartOptions(data: ChartData, metric: Metric, palette: Colours): object
       symbolSize: 5,
       lineStyle: { width: 2, type: index ? [6, 3] : "solid" },
       color: index ? palette.quiet : palette.accent,
-      ...(index === 0 ? { markLine: markLines(data, metric, palette) } : {}),
+      ...(index === 0 ? { markLine: markLines(data, metric, palette, down, room) } : {}),
     })),
   };
 }
@@ -207,13 +218,15 @@ function tooltip(items: { seriesName: string; value: [number, number | null] }[]
   return [monthDayTime(new Date(at)), ...lines].join("\n");
 }
 
-function markLines(data: ChartData, metric: Metric, palette: Colours): object {
-  const thresholds = (metric.thresholds ?? []).map((threshold) => {
+function markLines(data: ChartData, metric: Metric, palette: Colours, down: (value: number) => number, room: number): object {
+  const limits = metric.thresholds ?? [];
+  const places = labelPlaces(limits.map((limit) => down(limit.value)), room);
+  const thresholds = limits.map((threshold, index) => {
     const color = severityColour(palette, threshold.severity);
     return {
       yAxis: threshold.value,
       lineStyle: { color, type: "dashed", width: 1 },
-      label: { formatter: `${threshold.label} ${threshold.value}`, color, position: "insideStartTop" },
+      label: { formatter: `${threshold.label} ${threshold.value}`, color, position: places[index], distance: [4, 2], ...halo(palette) },
     };
   });
   const named = namedAlarms(data.alarms ?? [], data.from, data.to);
@@ -226,6 +239,11 @@ function markLines(data: ChartData, metric: Metric, palette: Colours): object {
     };
   });
   return { silent: true, symbol: "none", animation: false, data: [...thresholds, ...alarms] };
+}
+
+/** Words over a curve stay readable, and the curve is seen between them. */
+function halo(palette: Colours): object {
+  return { textBorderColor: palette.surface, textBorderWidth: 3 };
 }
 
 export function mountChart(root: HTMLElement): void {
