@@ -63,9 +63,9 @@ function compress(file) {
   writeFileSync(`${file}.gz`, gzipSync(content, { level: 9 }));
 }
 
-function finish(metafile) {
+function finish(outputsOfAll) {
   const files = {};
-  for (const [output, info] of Object.entries(metafile.outputs)) {
+  for (const [output, info] of Object.entries(outputsOfAll)) {
     if (info.entryPoint) files[path.basename(info.entryPoint).replace(/\.ts$/, ".js")] = path.basename(output);
   }
   const icons = sprite();
@@ -76,7 +76,7 @@ function finish(metafile) {
     files[name] = hashed(name, content);
     writeFileSync(path.join(dist, files[name]), content);
   }
-  const outputs = Object.keys(metafile.outputs).map((name) => path.basename(name));
+  const outputs = Object.keys(outputsOfAll).map((name) => path.basename(name));
   const built = new Set([...outputs, ...Object.values(files), "manifest.json", ".sources"]);
   for (const name of readdirSync(dist)) {
     const plain = name.replace(/\.(br|gz)$/, "");
@@ -101,9 +101,17 @@ function finish(metafile) {
   }
 }
 
-const options = {
+// Each kind of page is bundled by itself: the responder's, on a bad network, is one script and no
+// chunk that it shares with the console.
+const entries = Object.groupBy(
+  walk(path.join(src, "entries")).filter((name) => /\.(ts|css)$/.test(name)).sort(),
+  (name) => path.parse(name).name,
+);
+const outputsOf = new Map();
+
+const options = (page, entryPoints) => ({
   absWorkingDir: here,
-  entryPoints: walk(path.join(src, "entries")).filter((name) => /\.(ts|css)$/.test(name)).sort(),
+  entryPoints,
   outdir: dist,
   bundle: true,
   minify: true,
@@ -122,18 +130,20 @@ const options = {
       name: "manifest",
       setup(build) {
         build.onEnd((result) => {
-          if (result.errors.length === 0 && result.metafile) finish(result.metafile);
+          if (result.errors.length || !result.metafile) return;
+          outputsOf.set(page, result.metafile.outputs);
+          const all = Object.keys(entries).map((name) => outputsOf.get(name));
+          if (all.every(Boolean)) finish(Object.assign({}, ...all));
         });
       },
     },
   ],
-};
+});
 
 mkdirSync(dist, { recursive: true });
 if (process.argv.includes("--watch")) {
-  const context = await esbuild.context(options);
-  await context.watch();
+  for (const [page, files] of Object.entries(entries)) await (await esbuild.context(options(page, files))).watch();
   console.log("watching src; Ctrl-C ends");
 } else {
-  await esbuild.build(options);
+  for (const [page, files] of Object.entries(entries)) await esbuild.build(options(page, files));
 }

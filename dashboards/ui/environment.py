@@ -135,7 +135,7 @@ class Pages:
             locale_names=LOCALE_NAMES,
             csrf_token=lambda: current_view().csrf_token,
             now=lambda: current_view().now,
-            client_words=lambda: self._client_words(tr),
+            client_words=lambda *only: self._client_words(tr, only),
             word_options=lambda group: words.options(group, tr),
         )
         return env
@@ -146,9 +146,9 @@ class Pages:
             f" icon-{size}" if size else "", self.assets.url("icons.svg"), name
         )
 
-    def _client_words(self, tr: Translator) -> dict[str, str]:
-        """Return the translations of the scripts' own sentences (none needed in Chinese)."""
-        known = ((text, tr.gettext(text)) for text in self.assets.client_messages)
+    def _client_words(self, tr: Translator, only: tuple[str, ...]) -> dict[str, str]:
+        """Return the translations of the scripts' sentences, or of some; none in Chinese."""
+        known = ((text, tr.gettext(text)) for text in only or self.assets.client_messages)
         return {text: translated for text, translated in known if translated != text}
 
 

@@ -5,15 +5,17 @@ import base64
 import re
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from kernel.db import fetch_tuples
+from kernel.clock import utcnow
+from kernel.db import execute, fetch_tuples
 from tests.dashboards.responder.conftest import Task
 from tests.dashboards.ui.watching import (
     accessibility_findings,
     collect_complaints,
     scrolls_sideways,
 )
+from tests.hotline.serving import Site
 
 CONTRAST = """() => {
   const luminance = ([r, g, b]) => [r, g, b]
@@ -53,6 +55,27 @@ async def page(handset: BrowserContext, task: Task) -> Page:
     await tab.goto(task.path)
     await tab.wait_for_selector("html[data-ready]", state="attached")
     return tab
+
+
+@pytest.mark.parametrize(("locale", "old"), [("zh-CN", "5 分钟前"), ("en-US", "5 min ago")])
+async def test_the_age_of_a_position_goes_on_while_the_page_stays_open(
+    chromium: Browser, site: Site, task: Task, locale: str, old: str
+) -> None:
+    async with task.world.db.transaction() as tx:
+        await execute(
+            tx,
+            "UPDATE incident SET lat = 40.86, lon = 111.69, position_at = %s WHERE id = %s",
+            (utcnow(), task.incident.id),
+        )
+    context = await chromium.new_context(base_url=site.url, locale=locale)
+    tab = await context.new_page()
+    await tab.clock.install()
+    await tab.goto(task.path)
+    age = tab.locator("time[data-ago]")
+    await expect(age).to_have_text({"zh-CN": "刚刚", "en-US": "just now"}[locale])
+    await tab.clock.run_for(5 * 60_000 + 20_000)
+    await expect(age).to_have_text(old)
+    await context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,7 +4,10 @@
 // - A button that finds no network is kept, also through a reload, and tried again until it arrives;
 //   the server counts a step, a note (by its key) and a photo (by its bytes) once.
 // - Photos are made small before they go out.
+// - How old a position is goes on by itself.
 // - The position is sent while the task is going on, if the phone's owner allows it.
+
+import { everySecond, readOffset, tickAges } from "../islands/ages";
 
 const RETRY_MS = [1000, 2000, 4000, 8000];
 const TIMEOUT_MS = 20_000;
@@ -196,9 +199,12 @@ function prepare(): void {
   history.replaceState(null, "", location.pathname);
   keepText();
   sharePosition();
+  tickAges();
 }
 
 document.addEventListener("submit", onSubmit);
+readOffset();
+everySecond(tickAges);
 prepare();
 void flush();
 document.documentElement.dataset["ready"] = "true";

@@ -10,11 +10,11 @@
 // seconds. Where there is nothing to draw, a sentence stands there alone: the canvas is shown, and the
 // map made, with the first place.
 import L from "leaflet";
-import { agoText, serverNow } from "./clocks";
+import { ageText } from "./ages";
 import { make } from "./dom";
 import { toGcj02 } from "./geo";
 import { MetricGrid, scaleBar } from "./map";
-import { monthDayTime, t } from "./words";
+import { t } from "./words";
 
 type Spot = [id: string, lat: number, lon: number, since: string, model: string];
 type Answer = { spots: Spot[]; complete: boolean; silent: number };
@@ -23,11 +23,6 @@ type Cell = { spots: Spot[]; x: number; y: number };
 const CELL_PX = 64;
 const CLOSEST = 18;
 const AGAIN_MS = 10_000;
-
-function sinceText(since: string): string {
-  const moment = new Date(since);
-  return agoText(Math.max(0, (serverNow() - moment.getTime()) / 1000)) ?? monthDayTime(moment);
-}
 
 class FleetMap {
   private map: L.Map | null = null;
@@ -166,7 +161,7 @@ class FleetMap {
     const size = single ? 24 : Math.min(56, 28 + 6 * Math.log10(count) * 2);
     const html = single ? make("span", { class: "map-spot" }) : make("span", { class: "map-cluster" }, String(count));
     const text = single
-      ? t("{id} {model}，{since}", { id: first[0], model: first[4], since: sinceText(first[3]) })
+      ? t("{id} {model}，{since}", { id: first[0], model: first[4], since: ageText(new Date(first[3])) })
       : t("{n} 台设备，点一下放大", { n: count });
     const shape = L.divIcon({ className: "map-marker", html, iconSize: [size, size] });
     const marker = L.marker(place, { icon: shape, title: text, alt: text, keyboard: true });

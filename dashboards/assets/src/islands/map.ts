@@ -12,10 +12,10 @@
 // Without tiles it is a metric grid around the home. Distances are from the first marker of kind
 // home (else the first). The list under the map says the same in words.
 import L from "leaflet";
-import { agoText, serverNow } from "./clocks";
+import { ageText } from "./ages";
 import { icon, make } from "./dom";
 import { bearing, degreeMetres, distance, niceStep, toGcj02, type Place } from "./geo";
-import { monthDayTime, t } from "./words";
+import { t } from "./words";
 
 type Marker = Place & {
   kind: "home" | "device" | "tracker" | "responder";
@@ -39,25 +39,18 @@ function directionText(degrees: number): string {
   return names[Math.round(degrees / 45) % 8] ?? "";
 }
 
-function ageText(at: string | null | undefined): string {
-  if (!at) return "";
-  const moment = new Date(at);
-  return agoText(Math.max(0, (serverNow() - moment.getTime()) / 1000)) ?? monthDayTime(moment);
-}
-
-/** Everything that is known of a position, in words. */
-function describe(marker: Marker, home: Marker): string {
-  const parts: string[] = [];
+/** Everything that is known of a position, in words; its age goes on by itself. */
+function describe(marker: Marker, home: Marker): (Node | string)[] {
+  const parts: (Node | string)[] = [];
   if (marker !== home) {
     const metres = distance(home, marker);
     const where = metres < 15 ? t("在家") : `${directionText(bearing(home, marker))} ${metresText(metres)}`;
     parts.push(where);
   }
   if (marker.accuracy) parts.push(t("误差约 {distance}", { distance: metresText(marker.accuracy) }));
-  const age = ageText(marker.at);
-  if (age) parts.push(age);
+  if (marker.at) parts.push(make("time", { datetime: marker.at, "data-ago": "" }, ageText(new Date(marker.at))));
   if (marker.detail) parts.push(marker.detail);
-  return parts.join(" · ");
+  return parts.flatMap((part, index) => (index ? [" · ", part] : [part]));
 }
 
 /** An empty answer ends the following (it is resolved): who was sent or near is then no news any more. */
@@ -241,7 +234,7 @@ class IncidentMap {
 
   private list(markers: Marker[], home: Marker): void {
     const items = markers.map((marker) =>
-      make("li", { "data-kind": marker.kind }, make("strong", {}, marker.label), make("span", { class: "quiet" }, describe(marker, home))),
+      make("li", { "data-kind": marker.kind }, make("strong", {}, marker.label), make("span", { class: "quiet" }, ...describe(marker, home))),
     );
     this.root.querySelector(".map-list")?.replaceChildren(...items);
   }
