@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime
 from markupsafe import Markup
 
-from dashboards.ui import words
+from dashboards.ui import tables, words
 from dashboards.ui.i18n import N_, Translator
 from devices.alarms import Severity
 
@@ -234,5 +234,6 @@ def make_filters(tr: Translator, now: Callable[[], datetime]) -> dict[str, Calla
         "phone": phone_text,
         "distance": lambda metres: distance_text(metres, tr),
         "severity": lambda code: severity_mark(code, tr),
+        "labelled": tables.labelled,
         "word": lambda code, group: words.word(code, group, tr),
     }

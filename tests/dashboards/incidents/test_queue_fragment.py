@@ -27,8 +27,8 @@ async def test_unclaimed_ones_come_first_the_loudest_on_top(site: Site, world: W
     await seat.see("/console/queue")
     rows = await lines(site, seat.html)
     assert [re.sub(r" \d\d:\d\d|\d+(?= 岁)", "", row) for row in rows] == [
-        "紧急 跌倒 等待 李秀英  岁 新城区",
-        "重要 心率过高 等待 王淑珍  岁 新城区",
+        "紧急 跌倒 李秀英  岁 新城区",
+        "重要 心率过高 王淑珍  岁 新城区",
         "一般 离床未归 张玉梅  岁 新城区",
         "紧急 烟雾 巴特尔  岁 新城区 已接警 我",
     ]

@@ -1,10 +1,13 @@
 """The gallery, the shell, login and errors: as they look, in every theme, size and language."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page
 
+from kernel.clock import utcnow
 from tests.dashboards.ui.harness import Stage, busy_queue
 from tests.dashboards.ui.watching import (
     PHONE,
@@ -153,4 +156,66 @@ async def test_the_map_says_distances_and_ages_in_words(chromium: Browser, stage
     assert "李强" in lines[2]
     assert "东南 550 米 · 3 分钟前" in lines[2]
     assert "误差约 60 米" in lines[1]
+    await page.context.close()
+
+
+SIDEWAYS = "(frame) => frame.scrollWidth - frame.clientWidth"
+COLUMN_NAMES = "(cell) => getComputedStyle(cell, '::before').content"
+
+
+@pytest.mark.parametrize("size", [ZOOMED, PHONE])
+async def test_where_a_table_has_no_room_its_rows_are_cards_that_name_each_value(
+    size: tuple[int, int], chromium: Browser, stage: Stage
+) -> None:
+    page = await open_page(chromium, stage, "/ui", size, {})
+    await page.goto("/ui")
+    await settled(page)
+    frame = page.get_by_role("region", name="老人列表")
+    assert await frame.evaluate(SIDEWAYS) <= 0
+    table = page.get_by_role("table", name="老人列表")
+    first = table.get_by_role("row").nth(1)
+    assert await first.get_by_role("rowheader").count() == 1
+    names = [await cell.evaluate(COLUMN_NAMES) for cell in await first.get_by_role("cell").all()]
+    assert names == ['"年龄"', '"区域"', '"设备"', '"最近一次信号"', '"电量"']
+    # What sorted in the head still sorts, and says how it is sorted now.
+    await table.get_by_role("columnheader").filter(has_text="年龄").get_by_role("link").click()
+    await page.wait_for_url("**sort=age**")
+    await page.context.close()
+
+
+async def test_where_a_table_has_room_it_is_one(chromium: Browser, stage: Stage) -> None:
+    page = await open_page(chromium, stage, "/ui", WIDE, {})
+    await page.goto("/ui")
+    await settled(page)
+    cells = page.get_by_role("table", name="老人列表").get_by_role("row").nth(1).get_by_role("cell")
+    tops = await cells.evaluate_all("(all) => all.map((e) => e.getBoundingClientRect().top)")
+    assert (len(tops), len(set(tops))) == (5, 1)
+    assert await cells.nth(1).evaluate(COLUMN_NAMES) == "none"
+    await page.context.close()
+
+
+# How much lower than its badge a clock stands, and how far beyond the item it ends.
+TOP_LINES = """(lines) => lines.map((line) => {
+  const [item, badge, clock] = [line.parentElement, line.children[0], line.lastElementChild]
+    .map((e) => e.getBoundingClientRect());
+  return { lower: Math.abs(clock.top - badge.top), beyond: clock.right - item.right };
+})"""
+
+
+@pytest.mark.parametrize("waited", [30, 150, 4000])
+async def test_in_english_a_clock_of_the_queue_stays_in_the_first_line(
+    waited: int, chromium: Browser, stage: Stage
+) -> None:
+    since = utcnow() - timedelta(seconds=waited)
+    kinds = ["heart_rate_high", "spo2_low", "geofence_exit"]
+    stage.queue = [
+        replace(item, kind=kind, status="open", since=since)
+        for item, kind in zip(busy_queue(), kinds, strict=False)
+    ]
+    page = await open_page(chromium, stage, INCIDENT, (1366, 768), {"locale": "en"})
+    await page.goto(INCIDENT)
+    await settled(page)
+    lines = await page.locator(".queue-top").evaluate_all(TOP_LINES)
+    assert len(lines) == len(kinds)
+    assert [line for line in lines if line["lower"] > 5 or line["beyond"] > 0] == []
     await page.context.close()
