@@ -139,8 +139,8 @@ def _up(device: str, event: JsonObject) -> Decoded:
     decoder = decoder_for(hint, info.get("deviceProfileName"))
     data = payload_bytes(event.get("data"), "data")
     signal = loudest(event.get("rxInfo"))
-    message, odd = uplink(device, at, _object(event), data, decoder, signal)
-    return Decoded((message,), (), (*warnings, *odd), device)
+    messages, odd = uplink(device, at, _object(event), data, decoder, signal)
+    return Decoded(messages, (), (*warnings, *odd), device)
 
 
 def _object(event: JsonObject) -> Any:

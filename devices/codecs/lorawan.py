@@ -16,12 +16,12 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
 from devices.codecs.fields import JsonObject, clean, from_iso
-from devices.codecs.milesight import ANSWER, read_object
+from devices.codecs.milesight import ANSWER, past_alarms, read_motion_payload, read_object
 from devices.codecs.milesight import read_payload as read_milesight
 from devices.codecs.properties import battery_status, number_of, readings_of, states_of
 from devices.downlink import CommandName, CommandRequest, NotNow, worded
@@ -40,6 +40,10 @@ Decoder = Callable[[bytes], tuple[dict[str, Scalar], tuple[str, ...]]]
 
 DECODERS: Mapping[str, Decoder] = MappingProxyType({"milesight": read_milesight})
 """Payload decoders by the word that names them."""
+_OF_MODEL: Mapping[str, Decoder] = MappingProxyType({"ws202": read_motion_payload})
+"""Models whose channels mean something else than the maker's other models' do."""
+LATE = timedelta(hours=24)
+"""How long ago an alarm of a sensor's memory may have been, and still be one to go to."""
 
 _NUMBERS: Mapping[str, str] = {
     "battery": "battery",
@@ -105,11 +109,12 @@ def payload_bytes(value: Any, name: str) -> bytes:
 
 def decoder_for(*hints: Any) -> Decoder | None:
     """The decoder that one of these words names, as a whole or as its beginning."""
-    for hint in hints:
-        if isinstance(hint, str):
-            for word, decoder in DECODERS.items():
-                if hint.strip().lower().startswith(word):
-                    return decoder
+    words = [hint.strip().lower() for hint in hints if isinstance(hint, str)]
+    for hint in words:
+        for word, decoder in DECODERS.items():
+            if hint.startswith(word):
+                own = (each for model, each in _OF_MODEL.items() if model in " ".join(words))
+                return next(own, decoder)
     return None
 
 
@@ -120,8 +125,12 @@ def uplink(
     data: bytes,
     decoder: Decoder | None,
     rssi: float | None = None,
-) -> tuple[Message, tuple[str, ...]]:
-    """The message of one uplink, and what was odd about it."""
+    battery: float | None = None,
+) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+    """The messages of one uplink, and what was odd about it.
+
+    `battery` is what the network knows of it in percent; the sensor's own word goes ahead.
+    """
     properties: JsonObject = decoded if isinstance(decoded, dict) else {}
     warnings: list[str] = []
     properties = {**properties, **read_object(properties)}
@@ -137,26 +146,55 @@ def uplink(
     if not properties and data:
         properties = {"payload": data.hex()}
         warnings.append("the payload has no decoder")
-    bed = _IN_BED.get(str(properties.get("detection_status")))
-    if bed is not None:
-        properties = {**properties, "bed_occupied": bed}
+    properties = _completed(properties, battery)
     states = states_of(properties, skip=(ANSWER,), numbers=_NUMBERS, warnings=warnings)
     message = Message(
         device=device,
         kind="vitals",
         at=at,
         readings=readings_of(properties, _NUMBERS, _SWITCHES),
-        status=_status(properties.get("battery"), rssi),
+        status=_status(properties, rssi),
         ack=_answer(properties),
         states=MappingProxyType(states),
         flags=frozenset() if at else frozenset({Flag.TIME_MISSING}),
     )
-    return message, tuple(warnings)
+    late = _late_alarms(device, at, data) if decoder is read_milesight else ()
+    return (*late, message), tuple(warnings)
 
 
-def _status(battery: Any, rssi: float | None) -> DeviceStatus | None:
-    status = battery_status(battery)
-    return status if rssi is None else replace(status or DeviceStatus(), rssi_dbm=rssi)
+def _completed(properties: JsonObject, battery: float | None) -> JsonObject:
+    """With what follows from a state, and the battery if the sensor does not tell it."""
+    bed = _IN_BED.get(str(properties.get("detection_status")))
+    more = {} if bed is None else {"bed_occupied": bed}
+    known = {} if battery is None else {"battery": battery}
+    return {**known, **properties, **more}
+
+
+def _late_alarms(device: str, at: datetime | None, data: bytes) -> tuple[Message, ...]:
+    """Alarms that a radar could not send when they happened: the fall of an hour ago still rings.
+
+    They go ahead of the message that says how it is now.
+    """
+    return tuple(
+        Message(
+            device=device,
+            kind="vitals",
+            at=moment,
+            states=MappingProxyType({f"alarm_{kind}": "triggered"}),
+            flags=frozenset({Flag.REPLAYED}),
+        )
+        for kind, moment in past_alarms(data)
+        if at is not None and timedelta() <= at - moment <= LATE
+    )
+
+
+def _status(properties: JsonObject, rssi: float | None) -> DeviceStatus | None:
+    status = battery_status(properties.get("battery")) or DeviceStatus()
+    firmware = properties.get("firmware_version")
+    if isinstance(firmware, str) and firmware:
+        status = replace(status, firmware=clean(firmware)[:64])
+    status = replace(status, rssi_dbm=rssi)
+    return status if status != DeviceStatus() else None
 
 
 def _answer(properties: JsonObject) -> CommandAck | None:

@@ -8,6 +8,7 @@ channel that is not known ends the reading, as its length is not known either.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from devices.codecs.binary import Reader
@@ -15,6 +16,8 @@ from devices.messages import Scalar
 
 Properties = dict[str, Scalar]
 Handler = Callable[[Properties, bytes], None]
+Channels = Mapping[int, tuple[int, Handler]]
+"""Channel and type → length of the value, and what reads it."""
 
 ANSWER = "answer to a command"
 """Property that says which command of ours the payload answers."""
@@ -41,11 +44,40 @@ def read_payload(data: bytes) -> tuple[Properties, tuple[str, ...]]:
 
     CodecError (truncated) where a known channel is cut off and nothing was read before it.
     """
+    return _read(data, _CHANNELS)
+
+
+def read_motion_payload(data: bytes) -> tuple[Properties, tuple[str, ...]]:
+    """The same of a WS202, whose channels 3 and 4 are not a door and its mounting."""
+    return _read(data, {**_CHANNELS, **_MOTION_CHANNELS})
+
+
+def past_alarms(data: bytes) -> tuple[tuple[str, datetime], ...]:
+    """Alarms of a radar's memory that were triggered while the network was away: kind and time."""
+    reader = Reader(data)
+    found: list[tuple[str, datetime]] = []
+    while reader.left >= 2:
+        channel = reader.uint(2)
+        length, _ = _known(channel, _CHANNELS) or (reader.left + 1, None)
+        if length > reader.left:
+            break
+        value = reader.take(length)
+        if channel == _MEMORY and _RADAR_STATUS.get(value[7]) == "triggered":
+            kind = _RADAR_ALARM.get(value[6], f"unknown_{value[6]}")
+            found.append((kind, datetime.fromtimestamp(_word(value[:4]), UTC)))
+    return tuple(found)
+
+
+def _known(channel: int, channels: Channels) -> tuple[int, Handler] | None:
+    return channels.get(channel) or channels.get(channel & 0x00FF | _ANY)
+
+
+def _read(data: bytes, channels: Channels) -> tuple[Properties, tuple[str, ...]]:
     reader = Reader(data)
     found: Properties = {}
     while reader.left >= 2:
         channel = reader.uint(2)
-        known = _CHANNELS.get(channel) or _CHANNELS.get(channel & 0x00FF | 0x1_0000)
+        known = _known(channel, channels)
         if known is None:
             return found, (f"channel {channel:04X} is not known: the rest is left out",)
         length, handler = known
@@ -97,7 +129,8 @@ def _answers(command: str) -> Handler:
 
 
 def _version(found: Properties, data: bytes) -> None:
-    found["firmware_version"] = f"v{data[0]}.{data[1]}"
+    # The maker's own decoders write both halves in hexadecimal.
+    found["firmware_version"] = f"v{data[0]:x}.{data[1]:x}"
 
 
 def _detection(found: Properties, data: bytes) -> None:
@@ -124,7 +157,7 @@ def _room_regions(found: Properties, data: bytes) -> None:
 
 
 def _past_alarm(found: Properties, data: bytes) -> None:
-    """An alarm from the sensor's memory, with its time: it was told before, or too late."""
+    """An alarm from the sensor's memory: the network was away as it happened."""
     kind = _RADAR_ALARM.get(data[6], f"unknown_{data[6]}")
     found[f"history_{kind}"] = _RADAR_STATUS.get(data[7], f"unknown_{data[7]}")
     found["history_time"] = _word(data[:4])
@@ -136,6 +169,7 @@ def _regions(found: Properties, data: bytes) -> None:
         found[f"region_{region + 1}_occupied"] = bool(bits >> region & 1)
 
 
+_MEMORY = 0x20CE
 _ANY = 0x1_0000  # with a type in the low byte: that type on any channel
 _CHANNELS: dict[int, tuple[int, Handler]] = {
     0x0175: (1, _number("battery")),
@@ -152,7 +186,7 @@ _CHANNELS: dict[int, tuple[int, Handler]] = {
     0x0AB3: (5, _regions),
     0x0BB4: (9, _ignore),
     0x0CB4: (9, _ignore),
-    0x20CE: (9, _past_alarm),
+    _MEMORY: (9, _past_alarm),
     0xFF01: (1, _ignore),
     0xFE03: (2, _answers("set_interval")),
     0xFE10: (1, _answers("reboot")),
@@ -177,6 +211,7 @@ _CHANNELS: dict[int, tuple[int, Handler]] = {
     _ANY | 0x67: (2, _number("temperature", 10, signed=True)),
     _ANY | 0x68: (1, _number("humidity", 2)),
 }
+_MOTION_CHANNELS: Channels = {0x0300: (1, _switch("motion")), 0x0400: (1, _switch("daylight"))}
 
 
 _WORDS = {

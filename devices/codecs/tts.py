@@ -26,6 +26,7 @@ from devices.codecs.lorawan import (
     server_time,
     uplink,
 )
+from devices.codecs.properties import number_of
 from devices.downlink import (
     NOT_DELIVERED,
     REPEATED,
@@ -99,14 +100,15 @@ def _up(device: str, event: JsonObject) -> Decoded:
     warnings: list[str] = []
     at = server_time(body.get("received_at") or event.get("received_at"), warnings)
     version = body.get("version_ids")
-    brand = version.get("brand_id") if isinstance(version, dict) else None
+    version = version if isinstance(version, dict) else {}
     data = payload_bytes(body.get("frm_payload"), "frm_payload")
-    decoded = _with_battery(body)
+    decoder = decoder_for(version.get("brand_id"), version.get("model_id"))
     signal = loudest(body.get("rx_metadata"))
-    message, odd = uplink(device, at, decoded, data, decoder_for(brand), signal)
+    decoded, battery = body.get("decoded_payload"), _battery(body)
+    messages, odd = uplink(device, at, decoded, data, decoder, signal, battery)
     if event.get("simulated") is True:
-        message = replace(message, flags=message.flags | {Flag.TEST})
-    return Decoded((message,), (), (*warnings, *odd), device)
+        messages = tuple(replace(each, flags=each.flags | {Flag.TEST}) for each in messages)
+    return Decoded(messages, (), (*warnings, *odd), device)
 
 
 def _said_of_command(device: str, kind: str, event: JsonObject) -> Decoded:
@@ -142,13 +144,10 @@ def _error(error: Any) -> str:
     return clean(text)[:200] if isinstance(text, str) else ""
 
 
-def _with_battery(body: JsonObject) -> Any:
-    """The server's object, with the battery that LoRaWAN itself reported (DevStatusAns)."""
-    decoded, reported = body.get("decoded_payload"), body.get("last_battery_percentage")
-    percent = reported.get("value") if isinstance(reported, dict) else None
-    if percent is None or not isinstance(decoded, dict) or "battery" in decoded:
-        return decoded
-    return {**decoded, "battery": percent}
+def _battery(body: JsonObject) -> float | None:
+    """The battery that LoRaWAN itself reported (DevStatusAns), in percent."""
+    reported = body.get("last_battery_percentage")
+    return number_of(reported.get("value")) if isinstance(reported, dict) else None
 
 
 def encode(request: CommandRequest) -> Downlink:
