@@ -45,8 +45,9 @@ _HEARTBEAT = re.compile(STATE + r"(?P<more>\d*)", re.ASCII)
 # A sugar of 25 mmol/L and more is rare, one of 25 mg/dL deadly: larger numbers are mg/dL.
 _SUGAR_MG = 25
 
+_PRESSURES = ("bp_diastolic", "bp_systolic")
 _HEALTH: dict[str, tuple[str, ...]] = {
-    "1": ("bp_diastolic", "bp_systolic"),
+    "1": _PRESSURES,
     "2": ("heart_rate",),
     "3": ("body_temperature",),
     "4": ("spo2",),
@@ -219,12 +220,17 @@ def _vitals(*metrics: str) -> Callable[[Packet], _Part]:
 
 
 def _health(packet: Packet) -> _Part:
-    """APJK: local time, kind, value: 1 diastolic|systolic, 2 pulse, 3 temperature, 4 oxygen."""
+    """APJK: local time, kind, value: 1 blood pressure, 2 pulse, 3 temperature, 4 oxygen.
+
+    Most watches write the diastolic pressure first, some the systolic: the higher one is that.
+    """
     fields = [*packet.fields, "", "", ""]
     metrics = _HEALTH.get(fields[1])
     if metrics is None:
         raise CodecError("bad_field", f"kind {clean(fields[1])[:8]} of APJK is none that we know")
     numbers = [_number(text) for text in fields[2].split("|")]
+    if metrics == _PRESSURES:
+        numbers[:2] = sorted(numbers[:2], key=lambda number: number or 0)
     readings = tuple(
         Reading(metric, value) for metric, value in zip(metrics, numbers, strict=False) if value
     )
