@@ -32,6 +32,10 @@ from devices.messages import (
 
 MAX_LOCATIONS = 500
 """Most positions of one batch message."""
+_ANSWERS_OF_TERMINALS = frozenset(
+    {0x0302, 0x0500, 0x0608, 0x0700, 0x0802, 0x0805, 0x1003, 0x1205, 0x1206}
+)
+"""To answer an answer would be one message too many."""
 _PARAMETERS = {0x01: "heartbeat_seconds", 0x13: "server", 0x18: "port", 0x29: "interval_seconds"}
 
 
@@ -56,7 +60,9 @@ def decode(frame: Frame) -> Decoded:
     handler = _HANDLERS.get(message.number)
     if handler is None:
         odd = f"message {message.number:04X} is not used"
-        replies = message.acknowledge() if message.part[1] > 1 else ()
+        # Without an answer a terminal sends it again and again, and hangs up in the end.
+        wanted = message.sound and message.number not in _ANSWERS_OF_TERMINALS
+        replies = message.acknowledge() if wanted or message.part[1] > 1 else ()
         return Decoded((), replies, (*warnings, odd), message.device)
     part = handler(message)
     return Decoded(part.messages, part.replies, (*warnings, *part.warnings), message.device)
@@ -247,11 +253,18 @@ def _text(encoding: str, skip: int, *, acknowledge: bool) -> Callable[[Packet], 
 
 
 def _attributes(message: Packet) -> _Part:
-    """0x0107: type, maker, model, terminal id, SIM card."""
+    """0x0107: type, maker, model, terminal id, SIM card; then versions of hardware and firmware."""
     reader = Reader(message.body)
     reader.take(34)
     states: dict[str, Scalar] = {"iccid": reader.take(10).hex()}
-    return _Part((_plain(message, (), None, states),), message.acknowledge())
+    versions = ["", ""]
+    for place in range(2):
+        length = reader.uint(1) if reader.left else 0
+        versions[place] = _chinese(reader.take(min(length, reader.left)))[:64]
+    if versions[0]:
+        states["hardware"] = versions[0]
+    status = DeviceStatus(firmware=versions[1]) if versions[1] else None
+    return _Part((_plain(message, (), status, states),), message.acknowledge())
 
 
 def _parameters(message: Packet) -> _Part:
