@@ -3,6 +3,9 @@
 The same numbers mean different things to different makers: lengths tell them apart.
 """
 
+from dataclasses import replace
+
+from devices.alarms import AlarmKind
 from devices.codecs.binary import Reader
 from devices.codecs.gt06 import cells, models
 from devices.codecs.gt06.cells import Listing
@@ -191,6 +194,7 @@ def read_alarm_packet(packet: Packet, found: Found) -> None:
         _tail(found, tail[:3] + b"\0")
     else:
         _tail(found, tail)
+        _pressed(found, tail)
     more = tail[6 if fenced else 5 :]
     if fenced and len(tail) >= 6 and tail[5] != 0xFF:
         found.states["fence"] = tail[5]
@@ -198,6 +202,13 @@ def read_alarm_packet(packet: Packet, found: Found) -> None:
         found.altitude_m = float(int.from_bytes(more, "big", signed=True))
     elif len(more) == 4:
         read_odometer(found, int.from_bytes(more, "big"))
+
+
+def _pressed(found: Found, tail: bytes) -> None:
+    """An alarm packet without a code, SOS in its state byte: older models press the button so."""
+    sos = found.alarms.get(AlarmKind.SOS)
+    if sos is not None and sos.level and len(tail) >= 4 and tail[3] == 0:
+        found.alarms[AlarmKind.SOS] = replace(sos, level=False)
 
 
 def read_cell_alarm(packet: Packet, found: Found) -> None:
