@@ -10,6 +10,7 @@ number, part and name of the device that raised it), `stc` and `stt` (status), `
 import re
 from html import unescape
 from types import MappingProxyType
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from devices.alarms import AlarmKind
@@ -52,7 +53,7 @@ def decode(frame: Frame) -> Decoded:
     """
     if len(frame.payload) > MAX_FRAME:
         raise CodecError("oversized", f"{len(frame.payload)} bytes are more than {MAX_FRAME}")
-    fields = _fields(frame.payload.decode("utf-8", "replace"))
+    fields = _fields(frame.payload)
     controller = clean(fields.get("cid", ""))[:64]
     if not controller:
         raise CodecError("missing_field", "cid is missing")
@@ -62,8 +63,30 @@ def decode(frame: Frame) -> Decoded:
     return Decoded((message,), (answer,), device=controller)
 
 
-def _fields(text: str) -> dict[str, str]:
-    """The elements of a flat document. Declarations of entities and nesting are refused."""
+def _fields(payload: bytes) -> dict[str, str]:
+    """The elements of a request. A document that declares entities is refused.
+
+    What is nested in an element, a comment or a namespace must not keep an alarm from ringing; and
+    some controllers write a bare `&`, which is no XML, into a text.
+    """
+    if b"<!DOCTYPE" in payload or b"\0" in payload:
+        raise CodecError("not_a_frame", "the body is not one mrq element")
+    try:
+        root = ElementTree.fromstring(payload.strip())  # noqa: S314 - nothing can be declared
+    except (ElementTree.ParseError, LookupError, ValueError):
+        return _plain_fields(payload.decode("utf-8", "replace"))
+    if _local(root.tag) != "mrq":
+        raise CodecError("not_a_frame", "the body is not one mrq element")
+    return {_local(each.tag): (each.text or "").strip() for each in root}
+
+
+def _local(tag: str) -> str:
+    """The name of an element without its namespace."""
+    return tag.rpartition("}")[2].lower()
+
+
+def _plain_fields(text: str) -> dict[str, str]:
+    """The elements of a flat document that no XML parser takes."""
     match = _REQUEST.fullmatch(text)
     if match is None:
         raise CodecError("not_a_frame", "the body is not one mrq element")
