@@ -6,8 +6,8 @@ way back work as with any other search, with and without scripts. A sealed text 
 person alone who searched.
 
 A list has two routes for it: `find`, where its search form is posted (`sent_on`), and the list
-itself, which sends on whoever comes with a plain name (`exposed`, `kept`) and reads its filters
-with `plain`.
+itself, which sends on whoever comes with a plain name or with a search that does not open
+(`elsewhere`) and reads its filters with `plain`. An export sends on the latter, too (`ended`).
 """
 
 import base64
@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from dashboards.console.typed import form_values, see_other
 from dashboards.ui.listing import Listing
+from dashboards.ui.view import SEARCH_ENDED
 from kernel.auth.model import Actor
 from kernel.crypto import CryptoError, FieldCipher
 
@@ -88,6 +89,26 @@ def kept(cipher: FieldCipher, actor: Actor, listing: Listing) -> Listing:
     if not text:
         return listing
     return replace(listing, filters={**listing.filters, "q": sealed(cipher, actor, text)})
+
+
+def ended(cipher: FieldCipher, actor: Actor, listing: Listing) -> str | None:
+    """Return the list without its search, where the page says so, if the search does not open.
+
+    Somebody else has searched, or the address is damaged. To show everything without a word would
+    pass for what was found. None where there is nothing to say.
+    """
+    text = listing.filters.get("q", "")
+    if not _SEALED.fullmatch(text) or opened(cipher, actor, text):
+        return None
+    filters = {name: value for name, value in listing.filters.items() if name != "q"}
+    return replace(listing, filters=filters, page=1).url(**{SEARCH_ENDED: 1})
+
+
+def elsewhere(cipher: FieldCipher, actor: Actor, listing: Listing) -> str | None:
+    """Return the address to send somebody on to who should not stay at this one, if any."""
+    if exposed(listing):
+        return kept(cipher, actor, listing).url()
+    return ended(cipher, actor, listing)
 
 
 def plain(cipher: FieldCipher, actor: Actor, listing: Listing) -> dict[str, str]:

@@ -135,6 +135,7 @@ class Pages:
             locale_names=LOCALE_NAMES,
             csrf_token=lambda: current_view().csrf_token,
             now=lambda: current_view().now,
+            search_ended=lambda: current_view().search_ended,
             client_words=lambda *only: self._client_words(tr, only),
             word_options=lambda group: words.options(group, tr),
         )

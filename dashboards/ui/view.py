@@ -12,13 +12,16 @@ from kernel.auth.model import Actor
 
 THEMES = ("auto", "light", "dark")
 SIZES = ("normal", "medium", "large")
+SEARCH_ENDED = "ended"
+"""In an address: the search that stood there did not open, and the page has to say so."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What every macro and filter may ask about the request; `now` is aware, in UTC.
 
-    `partial` is true when htmx asked for the inside of `#main` alone.
+    `partial` is true when htmx asked for the inside of `#main` alone, `search_ended` when the list
+    is shown without the search that was meant.
     """
 
     now: datetime
@@ -29,6 +32,7 @@ class View:
     size: str = "normal"
     path: str = "/"
     partial: bool = False
+    search_ended: bool = False
 
 
 def view_of(
@@ -53,6 +57,7 @@ def view_of(
         theme=theme if theme in THEMES else "auto",
         size=size if size in SIZES else "normal",
         path=request.url.path + query,
+        search_ended=SEARCH_ENDED in request.query_params,
         partial=partial and headers.get("HX-History-Restore-Request") != "true",
     )
 

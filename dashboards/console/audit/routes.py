@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from dashboards.console.audit import facts, words
 from dashboards.console.audit.export import HEADER, csv_line
 from dashboards.console.csv_files import csv_file
-from dashboards.console.sealed import exposed, kept, plain, sealed, sent_on
+from dashboards.console.sealed import elsewhere, ended, plain, sealed, sent_on
 from dashboards.console.show import show, words_of
 from dashboards.console.typed import see_other
 from dashboards.ui.filters import LOCAL
@@ -67,8 +67,8 @@ async def find(request: Request, ctx: Context, actor: Auditor) -> Response:
 @router.get("")
 async def audit_page(request: Request, ctx: Context, now: Now, actor: Auditor) -> Response:
     """Search the log; the newest part of the chain is checked on the way."""
-    if exposed(asked := _listing(request)):
-        return see_other(kept(ctx.cipher, actor, asked).url())
+    if address := elsewhere(ctx.cipher, actor, _listing(request)):
+        return see_other(address)
     async with ctx.db.connection() as conn:
         recent = await audit.verify(conn, last=RECENT)
     return await _page(request, ctx, now, actor, recent, whole=False)
@@ -158,7 +158,10 @@ def _subject_page(entry: AuditEntry, actor: Actor, cipher: FieldCipher) -> str:
 @router.get("/export.csv")
 async def export(request: Request, ctx: Context, now: Now, actor: Auditor) -> Response:
     """Send everything that the filters find as CSV; that it was taken is in the log itself."""
-    wanted = plain(ctx.cipher, actor, _listing(request))
+    listing = _listing(request)
+    if address := ended(ctx.cipher, actor, listing):
+        return see_other(address)
+    wanted = plain(ctx.cipher, actor, listing)
     filters = read_filters(actor, wanted)
     async with ctx.db.transaction() as tx:
         await audit.record(

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from dashboards.console.deadletters import words
 from dashboards.console.deadletters.payloads import shown
-from dashboards.console.sealed import exposed, kept, plain, sealed, sent_on
+from dashboards.console.sealed import elsewhere, plain, sealed, sent_on
 from dashboards.console.show import show as show_page
 from dashboards.console.show import words_of
 from dashboards.console.typed import form_values, see_other
@@ -85,8 +85,8 @@ async def find(request: Request, actor: Reader, ctx: Context) -> Response:
 async def letters(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The list, filtered by the URL."""
     listing = Listing.from_query(ROOT, request.query_params, sorts=SORTS, filters=FILTERS)
-    if exposed(listing):
-        return see_other(kept(ctx.cipher, actor, listing).url())
+    if address := elsewhere(ctx.cipher, actor, listing):
+        return see_other(address)
     filters = filters_of(plain(ctx.cipher, actor, listing), actor)
     async with ctx.db.connection() as conn:
         found = await service.find(conn, filters, listing.page, per_page=listing.per_page)

@@ -20,7 +20,7 @@ from dashboards.console.devices.frame import (
     see_other,
     show,
 )
-from dashboards.console.sealed import exposed, kept, plain, sent_on
+from dashboards.console.sealed import elsewhere, ended, plain, sent_on
 from dashboards.console.show import words_of
 from dashboards.ui.filters import LOCAL
 from dashboards.ui.i18n import N_, Translator
@@ -93,8 +93,8 @@ async def find(request: Request, actor: Reader, ctx: Context) -> Response:
 async def devices(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The list, filtered by the URL."""
     listing = _listing(request)
-    if exposed(listing):
-        return see_other(kept(ctx.cipher, actor, listing).url())
+    if address := elsewhere(ctx.cipher, actor, listing):
+        return see_other(address)
     filters = filters_of(plain(ctx.cipher, actor, listing))
     async with ctx.db.connection() as conn:
         page = await finding.search(conn, actor, filters, order_of(listing), now)
@@ -129,6 +129,8 @@ async def devices(request: Request, actor: Reader, ctx: Context, now: Now) -> Re
 @router.get(f"{ROOT}/export.csv")
 async def export_csv(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The whole filtered list as CSV; in the audit log."""
+    if address := ended(ctx.cipher, actor, _listing(request)):
+        return see_other(address)
     titles, lines = await _exported(request, actor, ctx, now)
     # Twenty thousand rows take half a second of the processor.
     data = await asyncio.to_thread(write_csv, titles, lines)
@@ -138,6 +140,8 @@ async def export_csv(request: Request, actor: Reader, ctx: Context, now: Now) ->
 @router.get(f"{ROOT}/export.xlsx")
 async def export_xlsx(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The same as a workbook; its headings are those that an import understands."""
+    if address := ended(ctx.cipher, actor, _listing(request)):
+        return see_other(address)
     titles, lines = await _exported(request, actor, ctx, now)
     sheet = Sheet(words_of(request, now).gettext(N_("设备")), titles, lines)
     data = await asyncio.to_thread(write_xlsx, [sheet])

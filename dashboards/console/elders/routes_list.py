@@ -23,7 +23,7 @@ from dashboards.console.elders.frame import (
     show,
 )
 from dashboards.console.elders.words import AGE_BANDS as AGE_WORDS
-from dashboards.console.sealed import exposed, kept, plain, sealed, sent_on
+from dashboards.console.sealed import elsewhere, ended, plain, sealed, sent_on
 from dashboards.ui.i18n import N_, Translator
 from dashboards.ui.listing import Listing
 from dashboards.ui.words import word
@@ -73,8 +73,8 @@ async def find(request: Request, actor: Reader, ctx: Context) -> Response:
 async def elders(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The list, filtered by the URL."""
     listing = _listing(request)
-    if exposed(listing):
-        return see_other(kept(ctx.cipher, actor, listing).url())
+    if address := elsewhere(ctx.cipher, actor, listing):
+        return see_other(address)
     filters = filters_of(plain(ctx.cipher, actor, listing))
     async with ctx.db.transaction() as tx:
         page = await roster.search(tx, ctx.cipher, actor, filters, order_of(listing), now)
@@ -108,6 +108,8 @@ async def elders(request: Request, actor: Reader, ctx: Context, now: Now) -> Res
 async def export(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
     """The whole filtered list as CSV; in the audit log."""
     listing = _listing(request)
+    if address := ended(ctx.cipher, actor, listing):
+        return see_other(address)
     filters = filters_of(plain(ctx.cipher, actor, listing))
     async with ctx.db.transaction() as tx:
         taken = await roster.export(tx, ctx.cipher, actor, filters, order_of(listing), now)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from dashboards.console.csv_files import csv_file
 from dashboards.console.incidents.frame import ROOT, Context, Now, Reader, language, show
-from dashboards.console.sealed import exposed, kept, plain, sent_on
+from dashboards.console.sealed import elsewhere, ended, plain, sent_on
 from dashboards.console.typed import see_other
 from dashboards.ui.filters import LOCAL
 from dashboards.ui.i18n import N_, Translator
@@ -63,8 +63,8 @@ async def find(request: Request, ctx: Context, actor: Reader) -> Response:
 async def incident_list(request: Request, ctx: Context, actor: Reader, now: Now) -> Response:
     """A page of all incidents that fit, and how many there are."""
     listing = Listing.from_query(ROOT, request.query_params, sorts=_SORTS, filters=FILTERS)
-    if exposed(listing):
-        return see_other(kept(ctx.cipher, actor, listing).url())
+    if address := elsewhere(ctx.cipher, actor, listing):
+        return see_other(address)
     wanted = read_filter(plain(ctx.cipher, actor, listing))
     async with ctx.db.connection() as conn:
         for _ in range(2):
@@ -92,6 +92,8 @@ async def incident_list(request: Request, ctx: Context, actor: Reader, now: Now)
 async def export(request: Request, ctx: Context, actor: Reader, now: Now) -> Response:
     """Everything that the filters find as CSV; that it was taken is in the audit log."""
     listing = Listing.from_query(ROOT, request.query_params, sorts=_SORTS, filters=FILTERS)
+    if address := ended(ctx.cipher, actor, listing):
+        return see_other(address)
     wanted = read_filter(plain(ctx.cipher, actor, listing))
     async with ctx.db.transaction() as tx:
         _, total = await board.history(tx, actor.division, wanted, limit=1)

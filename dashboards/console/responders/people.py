@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from dashboards.console.responders import frame
 from dashboards.console.responders.frame import Context, Manager, Now, Viewer
 from dashboards.console.responders.words import SKILLS
-from dashboards.console.sealed import exposed, kept, plain, sent_on
+from dashboards.console.sealed import elsewhere, plain, sent_on
 from dashboards.console.show import show, words_of
 from dashboards.console.typed import form_values, see_other, uuid_in, version_in
 from dashboards.ui.listing import Listing
@@ -90,8 +90,8 @@ async def find(request: Request, ctx: Context, actor: Viewer) -> Response:
 async def responder_list(request: Request, ctx: Context, now: Now, actor: Viewer) -> Response:
     """List the responders of the person's division."""
     listing = Listing.from_query(PATH, request.query_params, sorts=SORTS, filters=FILTERS)
-    if exposed(listing):
-        return see_other(kept(ctx.cipher, actor, listing).url())
+    if address := elsewhere(ctx.cipher, actor, listing):
+        return see_other(address)
     wanted = plain(ctx.cipher, actor, listing)
     filters = Filters(wanted["q"], wanted.get("skill", ""), wanted.get("state", ""))
     order = f"-{listing.sort}" if listing.descending else listing.sort

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.console.account.device import device_name
 from dashboards.console.account.words import PROBLEMS, errors_of
-from dashboards.console.sealed import exposed, kept, plain, sent_on
+from dashboards.console.sealed import elsewhere, plain, sent_on
 from dashboards.console.show import show, words_of
 from dashboards.console.typed import see_other
 from dashboards.console.users.forms import Typed, division_choices, resolve_division, short_code
@@ -45,8 +45,8 @@ async def find(request: Request, ctx: Context, actor: Admin) -> Response:
 async def user_list(request: Request, ctx: Context, now: Now, actor: Admin) -> Response:
     """List the accounts of the administrator's division."""
     listing = Listing.from_query(PATH, request.query_params, sorts=SORTS, filters=FILTERS)
-    if exposed(listing):
-        return see_other(kept(ctx.cipher, actor, listing).url())
+    if address := elsewhere(ctx.cipher, actor, listing):
+        return see_other(address)
     wanted = plain(ctx.cipher, actor, listing)
     filters = UserFilters(wanted["q"], wanted.get("role", ""), wanted.get("state", ""))
     order = f"-{listing.sort}" if listing.descending else listing.sort

@@ -88,10 +88,13 @@ async def test_no_number_and_no_name_of_a_person_gets_into_an_address(
         assert (plain.status_code, "138" in plain.headers["location"].split("~")[0]) == (303, False)
         theirs = plain.headers["location"]
     async with site.client(operator) as client:
-        other = await client.get(theirs)
+        other = await client.get(theirs, follow_redirects=True)
+        exported = await client.get(theirs.replace("/elders", "/elders/export.csv", 1))
         broken = await client.get("/console/elders?q=~x")
     assert other.status_code == broken.status_code == 200
     assert "13812345678" not in other.text
+    assert "这次搜索已经失效" in other.text
+    assert exported.status_code == 303
     for text in ("13999999999", "没有这个人", "meiyouren"):
         unknown = await post(site, manager, "/console/search", {"q": text})
         assert unknown.headers["location"].startswith("/console/elders?q=~"), text
