@@ -57,7 +57,7 @@ async def take_place(tx: Tx, username: str, client_ip: str, now: datetime) -> At
     """Count an attempt. Raises TooManyFromAddress or LockedOut without counting it.
 
     Only attempts that have not succeeded count against an address: a whole shift logs in from
-    behind one.
+    behind one. In the same second, too: admission.py waits for those under way.
     """
     address, name = address_key(client_ip), name_key(username)
     # One at a time for each address, else a burst would read the count before any of it is there.

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Counter
 
 from kernel import audit, languages
-from kernel.auth import attempts, passwords, problems, store
+from kernel.auth import admission, attempts, passwords, problems, store
 from kernel.auth.model import Actor, Session, User
 from kernel.db import Database, Tx
 from kernel.errors import DomainError
@@ -58,25 +58,24 @@ async def login(
     Raises LoginRefused, attempts.LockedOut (facts: locked_until) or attempts.TooManyFromAddress.
     A name that does not exist takes the same way and the same time as a wrong password.
     """
-    username = username.strip()
     try:
-        async with db.transaction() as tx:
-            attempt = await attempts.take_place(tx, username, client_ip, now)
+        place = await admission.enter(db, username.strip(), client_ip, now)
     except (attempts.LockedOut, attempts.TooManyFromAddress) as error:
         _logins.labels(error.code).inc()
         raise
-    user, stored = await _checked(db, attempt, password, client_ip, now)
-    async with db.transaction() as tx:
-        locked = await store.get_user(tx, user.id, lock=True)
-        # What was checked a moment ago must still be so: an account can be disabled meanwhile.
-        still = await store.password_hash_of(tx, user.id)
-        if locked is None or locked.disabled_at is not None or still != stored:
-            raise LoginRefused("The username or the password is wrong.")
-        await attempts.forgive(tx, attempt)
-        if old_token:
-            await store.delete_session(tx, token_hash(old_token))
-        opened = await _open(tx, locked, client_ip, user_agent, now)
-        await _audit(tx, opened.session.actor, "login.succeeded", now, ip=client_ip)
+    with place:
+        user, stored = await _checked(db, place.attempt, password, client_ip, now)
+        async with db.transaction() as tx:
+            locked = await store.get_user(tx, user.id, lock=True)
+            # What was checked a moment ago must still be so: an account can be disabled meanwhile.
+            still = await store.password_hash_of(tx, user.id)
+            if locked is None or locked.disabled_at is not None or still != stored:
+                raise LoginRefused("The username or the password is wrong.")
+            await place.forgive(tx)
+            if old_token:
+                await store.delete_session(tx, token_hash(old_token))
+            opened = await _open(tx, locked, client_ip, user_agent, now)
+            await _audit(tx, opened.session.actor, "login.succeeded", now, ip=client_ip)
     _logins.labels("succeeded").inc()
     return opened
 
@@ -201,22 +200,22 @@ async def change_password(
     if actor.user_id is None:
         raise RuntimeError("the system has no password")
     _check_change(actor, current, new, repeated)
-    async with db.transaction() as tx:
-        attempt = await attempts.take_place(tx, actor.username, client_ip, now)
-        stored = await store.password_hash_of(tx, actor.user_id)
-    if stored is None or not await passwords.verify_password(stored, current):
-        raise problems.invalid({"current": "password_wrong"})
-    fresh = await passwords.hash_password(new)
-    async with db.transaction() as tx:
-        user = await store.get_user(tx, actor.user_id, lock=True)
-        if user is None or await store.password_hash_of(tx, user.id) != stored:
+    with await admission.enter(db, actor.username, client_ip, now) as place:
+        async with db.connection() as conn:
+            stored = await store.password_hash_of(conn, actor.user_id)
+        if stored is None or not await passwords.verify_password(stored, current):
             raise problems.invalid({"current": "password_wrong"})
-        await attempts.forgive(tx, attempt)
-        await store.set_password(tx, user.id, fresh, must_change=False)
-        await store.delete_sessions(tx, user.id)
-        changed = await store.get_user(tx, user.id) or user
-        opened = await _open(tx, changed, client_ip, user_agent, now)
-        await _audit(tx, actor, "password.changed", now)
+        fresh = await passwords.hash_password(new)
+        async with db.transaction() as tx:
+            user = await store.get_user(tx, actor.user_id, lock=True)
+            if user is None or await store.password_hash_of(tx, user.id) != stored:
+                raise problems.invalid({"current": "password_wrong"})
+            await place.forgive(tx)
+            await store.set_password(tx, user.id, fresh, must_change=False)
+            await store.delete_sessions(tx, user.id)
+            changed = await store.get_user(tx, user.id) or user
+            opened = await _open(tx, changed, client_ip, user_agent, now)
+            await _audit(tx, actor, "password.changed", now)
     return opened
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kernel.auth import attempts, service, users
+from kernel.auth import admission, attempts, service, users
 from kernel.auth.attempts import LockedOut, TooManyFromAddress, address_key
 from kernel.auth.model import SYSTEM
 from kernel.auth.service import LoginRefused, NewSession
@@ -124,6 +124,67 @@ async def test_a_whole_shift_logs_in_from_one_address(
 ) -> None:
     await make_user()
     assert {await outcome(db, now, PASSWORD) for _ in range(22)} == {"in"}
+
+
+async def test_a_whole_shift_may_log_in_in_the_same_second(
+    db: Database, make_user: MakeUser, now: datetime
+) -> None:
+    names = [f"operator-{number}" for number in range(45)]
+    for name in names:
+        await make_user(name)
+    seen = await asyncio.gather(*(outcome(db, now, PASSWORD, username=name) for name in names))
+    assert set(seen) == {"in"}
+    assert len(admission._doors) == 0
+
+
+async def test_a_shift_with_slips_among_it_gets_in_as_far_as_the_limit_goes(
+    db: Database, make_user: MakeUser, now: datetime
+) -> None:
+    names = [f"operator-{number}" for number in range(30)]
+    for name in names:
+        await make_user(name)
+    wrong = [outcome(db, now, username=name) for name in names[:10]]
+    right = [outcome(db, now, PASSWORD, username=name) for name in names]
+    seen = await asyncio.gather(*wrong, *right)
+    assert seen == ["login_refused"] * 10 + ["in"] * 30
+
+
+async def test_who_waits_for_a_place_gets_no_guess_more(
+    db: Database, make_user: MakeUser, now: datetime
+) -> None:
+    """Guesses in the crowd of a shift: twenty of them fail, whatever is right beside them."""
+    names = [f"operator-{number}" for number in range(20)]
+    for name in names:
+        await make_user(name)
+    guesses = [outcome(db, now, username=f"name-{number}") for number in range(150)]
+    right = [outcome(db, now, PASSWORD, username=name) for name in names]
+    crowd = [each for pair in zip(guesses[:20], right, strict=True) for each in pair]
+    seen = await asyncio.gather(*crowd, *guesses[20:])
+    assert seen.count("login_refused") == 20
+    assert seen.count("in") + seen.count("too_many_from_address") == 150
+    async with db.connection() as tx:
+        failed = await fetch_value(tx, "SELECT count(*) FROM login_attempt WHERE NOT succeeded")
+    assert failed == 20
+    assert await outcome(db, now, PASSWORD, username=names[0]) == "too_many_from_address"
+    assert len(admission._doors) == 0
+
+
+async def test_who_goes_away_while_waiting_leaves_the_turn_to_the_next(
+    db: Database, make_user: MakeUser, now: datetime
+) -> None:
+    names = [f"operator-{number}" for number in range(40)]
+    for name in names:
+        await make_user(name)
+    tasks = [asyncio.create_task(outcome(db, now, PASSWORD, username=name)) for name in names]
+    async with asyncio.timeout(20):
+        while not any(door._waiting for door in admission._doors.values()):
+            await asyncio.sleep(0)
+    for task in tasks[25:35]:
+        task.cancel()
+    seen = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [each for each in seen if not isinstance(each, asyncio.CancelledError)].count("in") >= 30
+    assert "too_many_from_address" not in seen
+    assert not any(door.busy or door._waiting for door in admission._doors.values())
 
 
 @pytest.mark.parametrize(
