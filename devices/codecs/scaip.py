@@ -8,6 +8,7 @@ number, part and name of the device that raised it), `stc` and `stt` (status), `
 """
 
 import re
+from enum import IntEnum
 from html import unescape
 from types import MappingProxyType
 from xml.etree import ElementTree
@@ -46,6 +47,19 @@ _GEO = re.compile(
 _UNCERTAINTY = re.compile(r";u=(\d{1,7}(?:\.\d{1,6})?)", re.ASCII | re.IGNORECASE)
 
 
+class StatusNumber(IntEnum):
+    """What an answer says of a request (`snu`)."""
+
+    OK = 0
+    MESSAGE_TOO_LONG = 1
+    INVALID_FORMAT = 2
+    WRONG_DATA_CONTENT = 3
+    HOLD = 4
+    NOT_TREATED = 5
+    BUSY = 6
+    MANDATORY_TAG_MISSING = 7
+
+
 def decode(frame: Frame) -> Decoded:
     """Decode one request; `Message.device` is the controller's `cid`. The answer takes the call.
 
@@ -57,10 +71,28 @@ def decode(frame: Frame) -> Decoded:
     controller = clean(fields.get("cid", ""))[:64]
     if not controller:
         raise CodecError("missing_field", "cid is missing")
-    reference = escape(clean(fields.get("ref", ""))[:64])
-    answer = f"<mrs><ref>{reference}</ref><snu>0</snu></mrs>".encode()
     message = _message(controller, fields)
+    answer = _answer(fields, StatusNumber.OK)
     return Decoded((message,), (answer,), device=controller)
+
+
+def refusal(payload: bytes, status: StatusNumber) -> bytes | None:
+    """Return the answer to a request that is not taken; None where no request can be read in it.
+
+    One without its controller says so, whatever the status.
+    """
+    try:
+        fields = _fields(payload)
+    except CodecError:
+        return None
+    if not clean(fields.get("cid", "")):
+        status = StatusNumber.MANDATORY_TAG_MISSING
+    return _answer(fields, status)
+
+
+def _answer(fields: dict[str, str], status: StatusNumber) -> bytes:
+    reference = escape(clean(fields.get("ref", ""))[:64])
+    return f"<mrs><ref>{reference}</ref><snu>{status.value}</snu></mrs>".encode()
 
 
 def _fields(payload: bytes) -> dict[str, str]:

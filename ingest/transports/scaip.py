@@ -3,8 +3,9 @@
 A request is stored like any other frame and answered `200 OK` with the protocol's own `mrs` after
 the commit; before that there is no answer, so that the controller sends it again (over UDP after
 0.5, 1, 2, 4 … s) or turns to its second receiver. A retransmission gets the answer of the first.
-Nobody logs in here; a controller must be in the registry. The voice call that follows an alarm is
-another listener's.
+One that is not taken has the status of SIP that fits, and an `mrs` that says why. Nobody logs in
+here; a controller must be in the registry. The voice call that follows an alarm is another
+listener's.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import cast
 import structlog
 
 from devices.codecs import CODECS
+from devices.codecs.scaip import StatusNumber, refusal
 from devices.messages import CodecError, Decoded, Frame
 from devices.registry.model import Address, DeviceState
 from ingest.deadletters.allowance import Allowance, stranger
@@ -44,6 +46,15 @@ CONTENT_TYPE = "application/scaip+xml"
 Header = tuple[str, str]
 ALLOW: Header = ("Allow", "MESSAGE, OPTIONS")
 ACCEPT: Header = ("Accept", CONTENT_TYPE)
+OURS: Header = ("Content-Type", CONTENT_TYPE)
+_NUMBERS = {
+    400: StatusNumber.INVALID_FORMAT,
+    404: StatusNumber.NOT_TREATED,
+    413: StatusNumber.MESSAGE_TOO_LONG,
+    500: StatusNumber.NOT_TREATED,
+    503: StatusNumber.BUSY,
+}
+"""What a controller is told in `mrs`, by the status of SIP; others are not about its message."""
 KEEP_SECONDS = 32.0
 """How long an answer is kept for retransmissions: 64 × T1 (RFC 3261, timer J)."""
 _KEPT = 2_000
@@ -217,7 +228,7 @@ class ScaipListener:
         refused = self._refusal(head, body)
         if refused is not None:
             status, extra = refused
-            return response(head, status, source, extra=extra)
+            return _refused(head, status, source, body, extra)
         return await self._message(head, body, source)
 
     def _refusal(self, head: SipHead, body: bytes) -> tuple[int, tuple[Header, ...]] | None:
@@ -239,17 +250,16 @@ class ScaipListener:
         charged = self.allowance.claim(sender, len(body))
         if not charged and not await self._known(body):
             self.allowance.refuse(sender, len(body))
-            return response(head, 404, source)
+            return _refused(head, 404, source, body)
         work = await self._store(body)
         if charged and not work.letters:
             self.allowance.give_back(sender, len(body))
         if work.decoded is not None and work.parts:
-            kind = ("Content-Type", CONTENT_TYPE)
-            return response(head, 200, source, body=work.decoded.replies[0], extra=(kind,))
+            return response(head, 200, source, body=work.decoded.replies[0], extra=(OURS,))
         reasons = {letter.reason for letter in work.letters}
         if "processing_failed" in reasons:
-            return response(head, 500, source)
-        return response(head, 400 if work.decoded is None else 404, source)
+            return _refused(head, 500, source, body)
+        return _refused(head, 400 if work.decoded is None else 404, source, body)
 
     async def _known(self, body: bytes) -> bool:
         """Whether a request comes from a controller in use, asked before it is kept aside."""
@@ -269,6 +279,17 @@ class ScaipListener:
         now = utcnow()
         frame = Frame(body, received_at=now)
         return await self._lane.store(frame, self._codec, arrival_of(now, body), transport="sip")
+
+
+def _refused(
+    head: SipHead, status: int, source: Place, body: bytes, extra: tuple[Header, ...] = ()
+) -> bytes:
+    """A refusal, in the words of the protocol too, where the body is a request of it."""
+    number = _NUMBERS.get(status)
+    said = None if number is None else refusal(body, number)
+    if said is None:
+        return response(head, status, source, extra=extra)
+    return response(head, status, source, body=said, extra=(*extra, OURS))
 
 
 def _mark(*parts: str | bytes) -> bytes:

@@ -151,16 +151,27 @@ async def test_an_unknown_controller_is_not_told_that_it_was_heard(
     home: Home, udp: UdpController
 ) -> None:
     answer = await udp.ask(Request(ALARM, udp.port))
-    assert (answer.status, answer.body) == (404, b"")
+    assert (answer.status, answer.get("content-type")) == (404, "application/scaip+xml")
+    assert answer.body == b"<mrs><ref>yhexGeV5E49zglfi</ref><snu>5</snu></mrs>"
     assert await home.letters() == [("unknown_device", "999998", 1)]
 
 
-@pytest.mark.parametrize("body", [b"hello", BOMB, b"<mrq><ref>1</ref></mrq>", b"", b"\xff\x00<"])
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"hello", b""), (BOMB, b""), (b"", b""), (b"\xff\x00<", b""), (b"<other/>", b""),
+        (b"<mrq><ref>1</ref></mrq>", b"<mrs><ref>1</ref><snu>7</snu></mrs>"),
+        (b"<mrq><ref>&lt;a</ref><cid> </cid></mrq>", b"<mrs><ref>&lt;a</ref><snu>7</snu></mrs>"),
+    ],
+)  # fmt: skip
 async def test_what_cannot_be_decoded_is_refused_and_kept(
-    body: bytes, home: Home, udp: UdpController, tcp: TcpController
+    body: bytes, said: bytes, home: Home, udp: UdpController, tcp: TcpController
 ) -> None:
-    assert (await udp.ask(Request(body, udp.port))).status == 400
-    assert (await tcp.ask(Request(body, tcp.port, "TCP"))).status == 400
+    for answer in (
+        await udp.ask(Request(body, udp.port)), await tcp.ask(Request(body, tcp.port, "TCP"))
+    ):  # fmt: skip
+        assert (answer.status, answer.body) == (400, said)
+        assert answer.get("content-type") == ("application/scaip+xml" if said else "")
     [(_, _, count)] = await home.letters()
     assert count == 2
     assert await home.rows("SELECT transport, codec FROM dead_letter") == [("sip", "scaip")]
@@ -254,6 +265,13 @@ async def test_noise_over_udp_is_not_answered(udp: UdpController, registered: in
     assert udp.answers.empty()
 
 
+async def test_a_message_that_is_too_long_is_told_so(udp: UdpController, registered: int) -> None:
+    long = ALARM.replace(b"<cha>", b"<ite>" + b"x" * 8192 + b"</ite><cha>")
+    answer = await udp.ask(Request(long, udp.port))
+    assert answer.status == 413
+    assert answer.body == b"<mrs><ref>yhexGeV5E49zglfi</ref><snu>1</snu></mrs>"
+
+
 async def test_a_flood_of_nonsense_is_kept_in_part_and_harms_no_controller(
     home: Home, udp: UdpController, process: Running, registered: int
 ) -> None:
@@ -285,6 +303,7 @@ async def test_a_full_lane_says_when_to_come_again(
             await until(lambda: _is_full(process))
             refused = await controller.ask(Request(ALARM, controller.port))
             assert (refused.status, refused.get("retry-after")) == (503, "5")
+            assert refused.body.endswith(b"<snu>6</snu></mrs>")
             await blocker.execute("ROLLBACK")
         for _ in range(2):
             assert (await controller.answer()).status == 200
