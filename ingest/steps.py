@@ -74,7 +74,8 @@ def refusal(
     if bridge is None or device.gateway_id is None or not topic or topic.startswith("silverline/"):
         # Our own protocol has the sender's id in the topic, and the broker holds it to that.
         return None
-    if any(topic.startswith(f"{tree}/") for tree in bridge.bridge_topics(device.gateway_id)):
+    trees = bridge.bridge_topics(device.gateway_id)
+    if any(topic == tree or topic.startswith(f"{tree}/") for tree in trees):
         return None
     return "foreign_topic", f"{device.id} belongs to {device.gateway_id}, which has another topic"
 

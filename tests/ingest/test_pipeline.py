@@ -166,6 +166,27 @@ async def test_a_bridge_speaks_in_its_own_tree_of_topics_only(
     assert [letter[0] for letter in await home.letters()] == ["foreign_topic"]
 
 
+VALUE = b"\x1e\x78\x00\x50\x00\x5d\x00\xea\x07\x0b\x16\x13\x1e\x00\x48\x00\x01\x04\x00"
+
+
+@pytest.mark.parametrize(("below", "payload"), [
+    ("", b'{"mac":"A4C138112233","characteristic":"2A35","value":"%s"}' % VALUE.hex().encode()),
+    ("/A4C138112233/2A35", VALUE),
+])  # fmt: skip
+async def test_a_bluetooth_gateway_speaks_under_its_own_name_or_below_it(
+    below: str, payload: bytes, home: Home, feed: Feed, now: datetime
+) -> None:
+    gateway = await home.device("GW-0001", "gatt-gateway", alias=("gatt", "GW-0001"))
+    await home.device("GW-00010", "gatt-gateway", alias=("gatt", "GW-00010"))
+    alias = ("gatt", "A4C138112233")
+    await home.device("B-0001", "gatt-blood-pressure", gateway=gateway, alias=alias)
+    await feed.give(feed.mqtt(f"gatt/GW-0001{below}", payload, now))
+    assert await home.letters() == []
+    assert await home.count("reading") == 3
+    await feed.give(feed.mqtt(f"gatt/GW-00010{below}", payload, now))
+    assert [letter[0] for letter in await home.letters()] == ["foreign_topic"]
+
+
 async def test_what_cannot_be_used_is_kept_with_its_reason_and_harms_nothing(
     home: Home, feed: Feed, now: datetime
 ) -> None:
