@@ -29,7 +29,7 @@ class Grant:
         own = f"{PROTOCOL_PREFIX}/{self.device_id}/"
         if topic.startswith(own):
             return topic != own + "command"
-        return any(topic.startswith(base + "/") for base in self.base_topics)
+        return any(topic == base or topic.startswith(base + "/") for base in self.base_topics)
 
     def may_subscribe(self, topic_filter: str) -> bool:
         """True for the device's own command topic, and inside of a bridge's trees."""

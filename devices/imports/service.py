@@ -6,7 +6,6 @@ Confirming asks the registry again: somebody may have taken an id meanwhile.
 
 import json
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from devices.credentials import service as credentials
@@ -16,6 +15,7 @@ from devices.imports import store
 from devices.imports.model import Draft, Import, ImportLine, Interpretation, Line, Report, State
 from devices.profiles import PROFILES, DeviceType
 from devices.registry import inventory
+from devices.registry.access import naming_codec
 from devices.registry.model import DeviceState
 from kernel import audit
 from kernel.auth.model import Actor, Permission
@@ -123,7 +123,9 @@ async def _store(tx: Tx, rows: tuple[Draft, ...], now: datetime) -> dict[str, in
     numbers = await store.insert_devices(tx, rows, now)
     if len(numbers) < len(rows):
         raise _TakenMeanwhile
-    if await store.insert_names(tx, rows, numbers) < sum(bool(row.address) for row in rows):
+    codecs = await _codecs(tx, rows)
+    names = [(codecs[row.row], row.address, numbers[row.device_id]) for row in rows if row.address]
+    if await store.insert_names(tx, names) < len(names):
         raise _TakenMeanwhile
     return numbers
 
@@ -183,7 +185,10 @@ async def _report(tx: Tx, actor: Actor, understood: Interpretation) -> Report:
         found.append(Line(row.row, columns.get(field, ""), field, code))
 
     taken = await store.taken_ids(tx, [row.device_id for row in rows])
-    names = await store.taken_names(tx, list(_names(rows)))
+    codecs = await _codecs(tx, rows)
+    names = await store.taken_names(
+        tx, [(codecs[row.row], row.address) for row in rows if row.address and row.profile]
+    )
     usable = await _gateways(tx, actor, rows)
     for row in rows:
         if row.device_id in taken:
@@ -192,15 +197,18 @@ async def _report(tx: Tx, actor: Actor, understood: Interpretation) -> Report:
             say(row, "division_code", "outside")
         if row.gateway_id and row.gateway_id not in usable:
             say(row, "gateway_id", "unknown")
-        if row.address and row.profile and (PROFILES[row.profile].codec, row.address) in names:
+        if row.address and row.profile and (codecs[row.row], row.address) in names:
             say(row, "address", "taken")
     return Report(columns, understood.ignored, sorted(found, key=lambda line: line.row))
 
 
-def _names(rows: tuple[Draft, ...]) -> Iterator[tuple[str, str]]:
-    return (
-        (PROFILES[row.profile].codec, row.address) for row in rows if row.address and row.profile
-    )
+async def _codecs(tx: Tx, rows: tuple[Draft, ...]) -> dict[int, str]:
+    """Return the protocol in which the name of each row counts, by the row's number."""
+    known = await store.profiles_of(tx, {row.gateway_id for row in rows if row.gateway_id})
+    known |= {row.device_id: row.profile for row in rows if row.profile}
+    return {
+        row.row: naming_codec(row.profile, known.get(row.gateway_id)) for row in rows if row.profile
+    }
 
 
 async def _gateways(tx: Tx, actor: Actor, rows: tuple[Draft, ...]) -> set[str]:

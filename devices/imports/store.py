@@ -1,7 +1,7 @@
 """SQL of imports, and of putting many devices in stock at once."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from devices.imports.model import Draft, Import, ImportLine, Line, Report, State
-from devices.profiles import PROFILES
 from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples, fetch_value
 
 
@@ -218,16 +217,21 @@ def _columns(rows: Sequence[Draft]) -> tuple[list[str], ...]:
     )
 
 
-async def insert_names(tx: Tx, rows: Sequence[Draft], numbers: Mapping[str, int]) -> int:
-    """Give the devices their names in protocols; return how many were free."""
-    named = [row for row in rows if row.address]
+async def profiles_of(tx: Tx, ids: Iterable[str]) -> dict[str, str]:
+    """Return the models of registered devices, by id."""
+    rows = await fetch_tuples(tx, "SELECT id, profile FROM device WHERE id = ANY(%s)", (list(ids),))
+    return {str(device_id): str(profile) for device_id, profile in rows}
+
+
+async def insert_names(tx: Tx, names: Sequence[tuple[str, str, int]]) -> int:
+    """Give devices their names: protocol, name, number; return how many were free."""
     return await execute(
         tx,
         "INSERT INTO device_alias (codec, address, device_no)"
         " SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) ON CONFLICT DO NOTHING",
         (
-            [PROFILES[row.profile].codec for row in named],
-            [row.address for row in named],
-            [numbers[row.device_id] for row in named],
+            [codec for codec, _, _ in names],
+            [address for _, address, _ in names],
+            [number for _, _, number in names],
         ),
     )

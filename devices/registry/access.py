@@ -7,6 +7,7 @@ from devices.codecs import CODECS
 from devices.credentials import service as credentials
 from devices.credentials import store as credential_store
 from devices.credentials.model import CredentialRow, Secret
+from devices.profiles import PROFILES
 from devices.registry import guard, history_store
 from devices.registry.model import DeviceState
 from kernel.auth.model import Actor
@@ -97,6 +98,17 @@ def wrong_alias(codec: str, address: str) -> dict[str, str]:
     elif not address.isprintable():
         fields["address"] = "form"
     return fields
+
+
+def naming_codec(profile: str, gateway_profile: str | None) -> str:
+    """The protocol in which a device's name counts: its bridge's, if one speaks for it.
+
+    A LoRaWAN sensor is the same behind ChirpStack and The Things Stack; its name is the server's.
+    """
+    bridge = PROFILES.get(gateway_profile or "")
+    if bridge is not None and bridge.base_topics:
+        return bridge.codec
+    return PROFILES[profile].codec
 
 
 async def remove_alias(

@@ -69,7 +69,7 @@ async def register(
     )
     if no is None:
         raise Conflict(f"There is a device {device_id} already.", device_id=device_id)
-    codec = PROFILES[profile].codec
+    codec = access.naming_codec(profile, gateway.profile if gateway else None)
     if address and not await history_store.add_alias(tx, codec, address, no):
         raise Invalid("Another device has this address.", {"address": "taken"})
     await guard.record(

@@ -208,3 +208,29 @@ async def test_nobody_elses_and_nothing_old_is_kept(
             conn, "SELECT count(*) FROM device_import WHERE secrets_enc IS NOT NULL"
         )
     assert kept == 0
+
+
+async def test_a_name_counts_in_the_protocol_of_the_bridge_that_speaks_for_the_device(
+    db: Database, cipher: FieldCipher, actor: Actor, now: datetime
+) -> None:
+    """A LoRaWAN sensor is the same behind ChirpStack and The Things Stack."""
+    async with db.transaction() as tx:
+        await add_device(tx, actor, now, "LT-0001", profile="ls-tts")
+    rows = (
+        ("LT-0002", "ls-tts", XINCHENG, "", "", ""),
+        ("B-0001", "ls-ws101", XINCHENG, "", "LT-0001", "button-1"),
+        ("B-0002", "ls-ws101", XINCHENG, "", "LT-0002", "button-2"),
+        ("B-0003", "ls-ws101", XINCHENG, "", "", "24e124000000000b"),
+    )
+    one = await previewed(db, actor, now, understood(*rows))
+    assert said(one) == []
+    await confirmed(db, cipher, actor, now, one)
+    async with db.transaction() as tx:
+        found = await fetch_tuples(tx, "SELECT codec, address FROM device_alias ORDER BY 2", ())
+        assert found == [
+            ("chirpstack", "24e124000000000b"), ("tts", "button-1"), ("tts", "button-2"),
+        ]  # fmt: skip
+    again = await previewed(
+        db, actor, now, understood(("B-0004", "ls-ws101", XINCHENG, "", "LT-0001", "button-2"))
+    )
+    assert said(again) == [(3, "address.taken")]

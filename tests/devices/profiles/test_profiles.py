@@ -5,6 +5,7 @@ import pytest
 
 from devices.alarms import AlarmKind
 from devices.codecs import CODECS
+from devices.credentials.model import Grant
 from devices.downlink import CommandName
 from devices.messages import AlarmSignal, Frame, Message, Reading
 from devices.profiles import (
@@ -36,6 +37,13 @@ def test_the_bridge_may_publish_below_its_base_topic() -> None:
     assert bridge.type is DeviceType.GATEWAY
     assert bridge.base_topics == ("zigbee2mqtt",)
     assert bridge.bridge_topics("GW-1") == ("zigbee2mqtt",)
+
+
+def test_a_bridge_may_publish_under_its_own_name_and_below_it_only() -> None:
+    trees = PROFILES["gatt-gateway"].bridge_topics("GW-1")
+    grant = Grant(1, "GW-1", trees)
+    topics = ("gatt/GW-1", "gatt/GW-1/A4C138112233", "gatt/GW-10", "gatt", "gatt/GW-2/x")
+    assert [grant.may_publish(topic) for topic in topics] == [True, True, False, False, False]
 
 
 def test_a_base_topic_may_carry_the_bridges_own_id() -> None:

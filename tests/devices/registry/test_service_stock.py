@@ -347,3 +347,14 @@ async def test_the_devices_of_an_elder_are_those_bound_now(tx: Tx, now: datetime
         tx, device.no, DeviceAction.UNBIND, "replaced", actor=technician, now=now
     )
     assert [each.id for each in await inventory.of_elder(tx, elder)] == ["W-1"]
+
+
+async def test_a_device_behind_a_bridge_is_named_in_the_bridges_protocol(
+    tx: Tx, technician: Actor, now: datetime
+) -> None:
+    await add_device(tx, technician, now, "LT-0001", profile="ls-tts")
+    await service.register(
+        tx, device_id="B-0001", profile="ls-ws101", division_code=XINCHENG, gateway_id="LT-0001",
+        address="button-1", actor=technician, now=now,
+    )  # fmt: skip
+    assert await fetch_value(tx, "SELECT codec FROM device_alias", ()) == "tts"
