@@ -108,7 +108,9 @@ class CommandAck:
 
     Which command: the one with this id; where a protocol has numbers instead (`modulus` > 0), the
     open one whose `number_of` (devices/downlink.py) is `number`, and where it has none of both, the
-    first open one of these `names`. `names` narrow the choice by number, too.
+    first open one of these `names`. `names` narrow the choice by number, too, and so does the
+    `interval` that a device says it has now, in the seconds that this may have been written in:
+    a command that wanted another one is not what it answers.
 
     `final` False is news of a command that is still under way: `detail` says what, nothing else
     changes.
@@ -121,6 +123,7 @@ class CommandAck:
     number: int = 0
     modulus: int = 0
     final: bool = True
+    interval: range | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,14 @@ from types import MappingProxyType
 from typing import Any
 
 from devices.codecs.fields import JsonObject, clean, from_iso
-from devices.codecs.milesight import ANSWER, past_alarms, read_motion_payload, read_object
+from devices.codecs.milesight import (
+    ANSWER,
+    FROM_SECONDS,
+    TO_SECONDS,
+    past_alarms,
+    read_motion_payload,
+    read_object,
+)
 from devices.codecs.milesight import read_payload as read_milesight
 from devices.codecs.properties import battery_status, number_of, readings_of, states_of
 from devices.downlink import CommandName, CommandRequest, NotNow, worded
@@ -69,6 +76,7 @@ _SWITCHES: Mapping[str, tuple[str, bool]] = {
     "water_leak": ("water_leak", True),
     "leak": ("water_leak", True),
 }
+_OF_ANSWERS = (ANSWER, FROM_SECONDS, TO_SECONDS)
 _IN_BED = {"in_bed": True, "out_of_bed": False, "vacant": False}
 COMMANDS = frozenset({CommandName.SET_INTERVAL, CommandName.REBOOT})
 _MAX_PAYLOAD = 255
@@ -147,7 +155,7 @@ def uplink(
         properties = {"payload": data.hex()}
         warnings.append("the payload has no decoder")
     properties = _completed(properties, battery)
-    states = states_of(properties, skip=(ANSWER,), numbers=_NUMBERS, warnings=warnings)
+    states = states_of(properties, skip=_OF_ANSWERS, numbers=_NUMBERS, warnings=warnings)
     message = Message(
         device=device,
         kind="vitals",
@@ -204,8 +212,17 @@ def _answer(properties: JsonObject) -> CommandAck | None:
     if started or answer == "reboot" or properties.get("reboot") == "yes":
         return CommandAck("", ok=True, names=frozenset({CommandName.REBOOT}))
     if answer or "report_interval" in properties or "reporting_interval" in properties:
-        return CommandAck("", ok=True, names=frozenset({CommandName.SET_INTERVAL}))
+        interval = _interval(properties)
+        return CommandAck(
+            "", ok=True, names=frozenset({CommandName.SET_INTERVAL}), interval=interval
+        )
     return None
+
+
+def _interval(properties: JsonObject) -> range | None:
+    """The interval that an answer repeats, as we read it: a server's decoder has other units."""
+    low, high = properties.get(FROM_SECONDS), properties.get(TO_SECONDS)
+    return range(low, high + 1) if isinstance(low, int) and isinstance(high, int) else None
 
 
 def place_of(request: CommandRequest) -> str:

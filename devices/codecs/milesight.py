@@ -21,6 +21,8 @@ Channels = Mapping[int, tuple[int, Handler]]
 
 ANSWER = "answer to a command"
 """Property that says which command of ours the payload answers."""
+FROM_SECONDS, TO_SECONDS = "interval from", "interval to"
+"""Properties of such an answer: the interval that it repeats, both ends in seconds."""
 
 _DETECTION = {0: "normal", 1: "vacant", 2: "in_bed", 3: "out_of_bed", 4: "fall"}
 _TARGET = {0: "normal", 1: "motionless", 2: "abnormal", 3: "lying_down"}
@@ -121,9 +123,17 @@ def _power_on(found: Properties, data: bytes) -> None:
     found["power_on"] = data[0] != 0
 
 
-def _answers(command: str) -> Handler:
-    def read(found: Properties, _: bytes) -> None:
-        found[ANSWER] = command
+def _restarts(found: Properties, _: bytes) -> None:
+    found[ANSWER] = "reboot"
+
+
+def _interval(unit: int) -> Handler:
+    """The interval in seconds or minutes, into which seconds are rounded up."""
+
+    def read(found: Properties, data: bytes) -> None:
+        seconds = unit * int.from_bytes(data[-2:], "little")
+        found[ANSWER] = "set_interval"
+        found[FROM_SECONDS], found[TO_SECONDS] = seconds - unit + 1, seconds
 
     return read
 
@@ -188,16 +198,16 @@ _CHANNELS: dict[int, tuple[int, Handler]] = {
     0x0CB4: (9, _ignore),
     _MEMORY: (9, _past_alarm),
     0xFF01: (1, _ignore),
-    0xFE03: (2, _answers("set_interval")),
-    0xFE10: (1, _answers("reboot")),
-    0xFE8E: (3, _answers("set_interval")),
-    0xFF03: (2, _answers("set_interval")),
+    0xFE03: (2, _interval(1)),
+    0xFE10: (1, _restarts),
+    0xFE8E: (3, _interval(60)),
+    0xFF03: (2, _interval(1)),
     0xFF08: (6, _ignore),
     0xFF09: (2, _ignore),
     0xFF0A: (2, _version),
     0xFF0B: (1, _power_on),
     0xFF0F: (1, _ignore),
-    0xFF10: (1, _answers("reboot")),
+    0xFF10: (1, _restarts),
     0xFF16: (8, _ignore),
     0xFF18: (2, _ignore),
     0xFF28: (1, _ignore),
@@ -205,7 +215,7 @@ _CHANNELS: dict[int, tuple[int, Handler]] = {
     0xFF2F: (1, _ignore),
     0xFF3E: (1, _ignore),
     0xFF74: (1, _ignore),
-    0xFF8E: (3, _answers("set_interval")),
+    0xFF8E: (3, _interval(60)),
     0xFFFE: (1, _ignore),
     0xFFFF: (2, _ignore),
     _ANY | 0x67: (2, _number("temperature", 10, signed=True)),

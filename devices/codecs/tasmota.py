@@ -210,8 +210,18 @@ def _answered(device: str, prefix: str, report: JsonObject) -> tuple[Message, ..
     known = frozenset(name for name in names if name is not None)
     if not known:
         return ()
-    ack = CommandAck("", ok=ok, detail="" if ok else NOT_SUPPORTED, names=known)
+    interval = _interval(report) if known == {CommandName.SET_INTERVAL} else None
+    said = "" if ok else NOT_SUPPORTED
+    ack = CommandAck("", ok=ok, detail=said, names=known, interval=interval)
     return (Message(device, "ack", ack=ack, flags=frozenset({Flag.TIME_MISSING})),)
+
+
+def _interval(report: JsonObject) -> range | None:
+    """The interval that it repeats, None where it says none."""
+    value = next((each for word, each in report.items() if word.upper() == "TELEPERIOD"), None)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return range(value, value + 1)
 
 
 def _message(

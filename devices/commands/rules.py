@@ -5,7 +5,7 @@ Problems with arguments are codes (`Invalid.fields`: field → code). All pure.
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
@@ -117,11 +117,21 @@ def asked(command: Outgoing, address: str, now: datetime) -> CommandRequest:
     )
 
 
-def answered(ack: CommandAck, unanswered: Iterable[uuid.UUID]) -> uuid.UUID | None:
-    """Return which of the unanswered commands (oldest first, of `ack.names`) an answer is to."""
-    if not ack.modulus:
-        return next(iter(unanswered), None)
-    return next((one for one in unanswered if number_of(one, ack.modulus) == ack.number), None)
+def answered(
+    ack: CommandAck, unanswered: Mapping[uuid.UUID, Mapping[str, Any]]
+) -> uuid.UUID | None:
+    """Return which of the unanswered commands an answer is to, None for none of them.
+
+    They come with their arguments, the oldest first, and are of `ack.names`.
+    """
+    for command, args in unanswered.items():
+        if ack.modulus and number_of(command, ack.modulus) != ack.number:
+            continue
+        # Somebody else has told the device, or set it by hand.
+        if ack.interval is not None and args.get("seconds") not in ack.interval:
+            continue
+        return command
+    return None
 
 
 def lifetime(name: CommandName) -> timedelta:

@@ -129,7 +129,7 @@ async def _answered(
     if ack.modulus or ack.names:
         names = ack.names or frozenset(CommandName)
         open_ones = await store.unanswered(tx, device_no, names, now, ok=ack.ok)
-        meant = rules.answered(ack, open_ones)
+        meant = rules.answered(ack, {each.id: each.args for each in open_ones})
         return None if meant is None else await store.standing(tx, meant, device_no)
     try:
         command_id = uuid.UUID(ack.command_id)

@@ -19,7 +19,7 @@ from devices.commands.model import (
     Due,
     Outgoing,
 )
-from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples
+from kernel.db import Tx, execute, fetch_all, fetch_one
 
 _LOCK = 0x51_1F_C0
 
@@ -34,6 +34,14 @@ class Waiting:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "state", CommandState(self.state))
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A command that left, and what it asked for."""
+
+    id: uuid.UUID
+    args: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +199,7 @@ async def standing(tx: Tx, command_id: uuid.UUID, device_no: int) -> Standing | 
 
 async def unanswered(
     tx: Tx, device_no: int, names: Collection[CommandName], now: datetime, *, ok: bool
-) -> list[uuid.UUID]:
+) -> list[Unanswered]:
     """Return the commands of these names that left and are not answered, oldest first.
 
     A setting that was superseded on its way is among them for who says yes (`ok`): else its answer
@@ -199,15 +207,15 @@ async def unanswered(
 
     A device may answer before it is written down that the command left, never before its try is.
     """
-    rows = await fetch_tuples(
+    return await fetch_all(
         tx,
-        "SELECT id FROM device_command WHERE device_no = %s AND name = ANY(%s)"
+        Unanswered,
+        "SELECT id, args FROM device_command WHERE device_no = %s AND name = ANY(%s)"
         " AND (state = 'sent' OR state = 'queued' AND tries > 0"
         "  OR %s AND state = 'expired' AND detail = %s AND sent_at IS NOT NULL AND expires_at > %s)"
         " ORDER BY created_at, id",
         (device_no, [name.value for name in names], ok, SUPERSEDED, now),
     )
-    return [row[0] for row in rows]
 
 
 async def settle(

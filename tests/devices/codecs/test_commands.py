@@ -204,11 +204,14 @@ def test_only_what_answers_may_be_asked() -> None:
 def test_an_answer_is_to_the_open_command_with_its_number() -> None:
     other = ID.__class__(int=ID.int + 1)
     by_number = CommandAck("", True, number=LOW_16 + 1, modulus=2**16)
-    assert answered(by_number, [ID, other]) == other
-    assert answered(by_number, [ID]) is None
+    assert answered(by_number, {ID: {}, other: {}}) == other
+    assert answered(by_number, {ID: {}}) is None
     by_name = CommandAck("FIND", True, names=frozenset({CommandName.RING}))
-    assert answered(by_name, [ID, other]) == ID
-    assert answered(by_name, []) is None
+    assert answered(by_name, {ID: {}, other: {}}) == ID
+    assert answered(by_name, {}) is None
+    by_value = CommandAck("", True, interval=range(541, 601))
+    assert answered(by_value, {ID: {"seconds": 540}, other: {"seconds": 600}}) == other
+    assert answered(by_value, {ID: {"seconds": 601}}) is None
 
 
 # GBK has 7E and 7D as halves of characters (皛, 皚).
