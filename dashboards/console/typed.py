@@ -44,3 +44,11 @@ def version_in(values: Mapping[str, str]) -> int:
 def see_other(path: str) -> Response:
     """Send the browser on after something was done."""
     return RedirectResponse(path, 303)
+
+
+def whole(text: str, most: int) -> int | None:
+    """Return a whole number from 0 to `most` that somebody sent, None for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        return None
+    number = int(text)
+    return number if number <= most else None

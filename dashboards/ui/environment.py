@@ -54,7 +54,6 @@ class UiSettings:
             "elders",
             "devices",
             "dead_letters",
-            "fleet",
             "found",
             "staff",
             "responders",

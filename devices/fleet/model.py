@@ -1,16 +1,12 @@
-"""The fleet as its page shows it: counts, the long list, silent devices on the map, uptime."""
+"""The fleet as its page shows it: counts, silent devices on the map, uptime."""
 
-import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-
-from devices.modes.model import Modes
-from devices.registry.model import Connection, DeviceState
 
 
 class FleetState(StrEnum):
-    """What the list can be narrowed to: how a device is heard, or what it is held back by."""
+    """What is counted: how a device is heard, or what it is held back by."""
 
     ONLINE = "online"
     SILENT = "silent"
@@ -21,78 +17,6 @@ class FleetState(StrEnum):
     TEST = "test"
     AWAY = "away"
     MAINTENANCE = "maintenance"
-
-
-class FleetOrder(StrEnum):
-    """How the list is ordered: by id, longest silent first, emptiest battery first."""
-
-    ID = "id"
-    SEEN = "seen"
-    BATTERY = "battery"
-
-
-@dataclass(frozen=True, slots=True)
-class FleetFilters:
-    """What the list is narrowed to; empty values do not narrow.
-
-    `text` is how an id begins, `unseen_for` how long a device has been silent at least, `battery`
-    a charge in per cent that it has at most. `firmware` is an exact version.
-    """
-
-    division: str = ""
-    text: str = ""
-    profile: str = ""
-    state: FleetState | None = None
-    firmware: str = ""
-    battery: int | None = None
-    unseen_for: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FleetCursor:
-    """The last row seen: what follows it in the order. `value` is None where the order is by id."""
-
-    id: str
-    value: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FleetRow:
-    """One device of the list. Battery in per cent; `place` is county and township."""
-
-    no: int
-    id: str
-    profile: str
-    state: DeviceState
-    elder_id: uuid.UUID | None
-    elder_name: str | None
-    room: str
-    division_code: str
-    place: str
-    firmware: str | None
-    online: bool | None
-    last_seen_at: datetime | None
-    battery_percent: float | None
-    test_until: datetime | None
-    away_until: datetime | None
-    maintenance_until: datetime | None
-    alarms: int
-    sort_value: float | None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "state", DeviceState(self.state))
-
-    @property
-    def modes(self) -> Modes:
-        """Until when it is not treated as usual."""
-        return Modes(self.test_until, self.away_until, self.maintenance_until)
-
-    @property
-    def connection(self) -> Connection:
-        """Whether we hear it now, do not any more, or never have."""
-        if self.online is None and self.last_seen_at is None:
-            return Connection.NEVER
-        return Connection.ONLINE if self.online else Connection.OFFLINE
 
 
 @dataclass(frozen=True, slots=True)

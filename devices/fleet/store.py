@@ -1,4 +1,4 @@
-"""SQL of the fleet: counts in one pass, the list by keyset, uptime by the hour."""
+"""SQL of the fleet: counts in one pass, silent devices, uptime by the hour."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -8,16 +8,12 @@ from devices.fleet.model import (
     DivisionUptime,
     FirmwareCount,
     FleetCounts,
-    FleetCursor,
-    FleetFilters,
-    FleetOrder,
-    FleetRow,
     SilentSpot,
     Transition,
 )
 from devices.profiles import PROFILES
-from devices.registry.inventory import USUAL_LOW_BATTERY
-from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_value
+from devices.registry.inventory import HEARD, NEVER, SILENT, USUAL_LOW_BATTERY, silent_since
+from kernel.db import Tx, execute, fetch_all, fetch_one
 
 _DIVISION: LiteralString = "coalesce(e.division_code, d.division_code)"
 _FROM: LiteralString = """
@@ -25,55 +21,20 @@ _FROM: LiteralString = """
     LEFT JOIN unnest(%(models)s::text[], %(limits)s::real[]) AS l (profile, percent)
         ON l.profile = d.profile
 """
-# A connection that breaks is back within seconds, mostly: who was heard a moment ago is not silent.
-_SILENT_AFTER = timedelta(minutes=2)
-_SILENT: LiteralString = (
-    "d.state = 'bound' AND d.online = false"
-    " AND coalesce(d.last_seen_at, '-infinity') < %(silent_since)s"
-)
-_ONLINE: LiteralString = (
-    "d.state = 'bound' AND (d.online OR d.online = false AND d.last_seen_at >= %(silent_since)s)"
-)
+_ONLINE: LiteralString = "d.state = 'bound' AND " + HEARD
+_SILENT: LiteralString = "d.state = 'bound' AND " + SILENT
+_NEVER: LiteralString = "d.state = 'bound' AND " + NEVER
 _LOW: LiteralString = "d.battery_percent <= coalesce(l.percent, %(usual_limit)s)"
 _WHERE: LiteralString = (
     "WHERE d.state <> 'retired' AND starts_with("
     + _DIVISION
     + ", %(scope)s) AND starts_with("
     + _DIVISION
-    + """, %(division)s)
-      AND (%(text)s = '' OR starts_with(lower(d.id), %(text)s))
-      AND (%(profile)s = '' OR d.profile = %(profile)s)
-      AND (%(firmware)s = '' OR d.firmware = %(firmware)s)
-      AND (%(battery)s::int IS NULL OR d.battery_percent <= %(battery)s)
-      AND (%(unseen_since)s::timestamptz IS NULL OR d.last_seen_at < %(unseen_since)s)
-      AND CASE %(state)s
-          WHEN 'online' THEN """
-    + _ONLINE
-    + """
-          WHEN 'silent' THEN """
-    + _SILENT
-    + """
-          WHEN 'never' THEN d.state = 'bound' AND d.online IS NULL
-          WHEN 'stock' THEN d.state = 'stock'
-          WHEN 'faulty' THEN d.state = 'faulty'
-          WHEN 'low_battery' THEN d.state = 'bound' AND """
-    + _LOW
-    + """
-          WHEN 'test' THEN d.test_until > %(now)s
-          WHEN 'away' THEN d.away_until > %(now)s
-          WHEN 'maintenance' THEN d.maintenance_until > %(now)s
-          ELSE true END
-"""
+    + ", %(division)s)"
 )
-_SORT_VALUE: dict[FleetOrder, LiteralString] = {
-    FleetOrder.ID: "NULL::float8",
-    # Who never spoke comes first.
-    FleetOrder.SEEN: "coalesce(extract(epoch FROM d.last_seen_at), 0)::float8",
-    FleetOrder.BATTERY: "coalesce(d.battery_percent, 1000)::float8",
-}
 
 
-def _values(filters: FleetFilters, scope: str, now: datetime) -> dict[str, Any]:
+def _values(division: str, scope: str, now: datetime) -> dict[str, Any]:
     limits = {
         code: profile.low_battery_percent
         for code, profile in PROFILES.items()
@@ -81,88 +42,13 @@ def _values(filters: FleetFilters, scope: str, now: datetime) -> dict[str, Any]:
     }
     return {
         "scope": scope,
-        "division": filters.division,
-        "text": filters.text.strip().lower(),
-        "profile": filters.profile,
-        "firmware": filters.firmware,
-        "battery": filters.battery,
-        "unseen_since": now - filters.unseen_for if filters.unseen_for else None,
-        "state": filters.state.value if filters.state else "",
+        "division": division,
         "models": list(limits),
         "limits": list(limits.values()),
         "usual_limit": USUAL_LOW_BATTERY,
-        "silent_since": now - _SILENT_AFTER,
+        "silent_since": silent_since(now),
         "now": now,
     }
-
-
-async def page(
-    tx: Tx,
-    filters: FleetFilters,
-    order: FleetOrder,
-    after: FleetCursor | None,
-    limit: int,
-    now: datetime,
-    *,
-    scope: str,
-) -> list[FleetRow]:
-    """Return the devices that follow a row in the order, within the division prefix `scope`.
-
-    By keyset: the thousandth page costs what the first one does.
-    """
-    value = _SORT_VALUE[order]
-    if order is FleetOrder.ID:
-        by: LiteralString = "d.id"
-        following: LiteralString = "(%(last_id)s::text IS NULL OR d.id > %(last_id)s)"
-    else:
-        by = value + ", d.id"
-        following = (
-            "(%(last_id)s::text IS NULL OR (" + value + ", d.id) > (%(last_value)s, %(last_id)s))"
-        )
-    return await fetch_all(
-        tx,
-        FleetRow,
-        # The parts are literals of this module; every value is a parameter.
-        "WITH found AS (SELECT d.no, "  # noqa: S608 - parts of this module
-        + value
-        + " AS sort_value"
-        + _FROM
-        + _WHERE
-        + " AND "
-        + following
-        + " ORDER BY "
-        + by
-        + " LIMIT %(limit)s) SELECT d.no, d.id, d.profile, d.state, d.elder_id,"
-        " e.name AS elder_name, d.room, "
-        + _DIVISION
-        + """ AS division_code,
-            coalesce(county.name, '') || coalesce(town.name, '') AS place,
-            d.firmware, d.online, d.last_seen_at, d.battery_percent,
-            d.test_until, d.away_until, d.maintenance_until,
-            (SELECT count(*)::int FROM technical_alarm t WHERE t.device_no = d.no
-                AND t.state <> 'cleared') AS alarms, f.sort_value
-        FROM found f JOIN device d ON d.no = f.no LEFT JOIN elder e ON e.id = d.elder_id
-        LEFT JOIN division county ON county.code = left("""
-        + _DIVISION
-        + ", 6) || '000000' LEFT JOIN division town ON town.code = left("
-        + _DIVISION
-        + ", 9) || '000' AND town.code <> county.code ORDER BY "
-        + ("d.id" if order is FleetOrder.ID else "f.sort_value, d.id"),
-        _values(filters, scope, now)
-        | {
-            "last_id": after.id if after else None,
-            "last_value": after.value if after else None,
-            "limit": limit,
-        },
-    )
-
-
-async def total(tx: Tx, filters: FleetFilters, now: datetime, *, scope: str) -> int:
-    """Return how many devices the filters leave."""
-    found: int = await fetch_value(
-        tx, "SELECT count(*)" + _FROM + _WHERE, _values(filters, scope, now)
-    )
-    return found
 
 
 async def counts(tx: Tx, scope: str, division: str, now: datetime) -> FleetCounts:
@@ -178,7 +64,9 @@ async def counts(tx: Tx, scope: str, division: str, now: datetime) -> FleetCount
             count(*) FILTER (WHERE """
         + _SILENT
         + """) AS silent,
-            count(*) FILTER (WHERE d.state = 'bound' AND d.online IS NULL) AS never,
+            count(*) FILTER (WHERE """
+        + _NEVER
+        + """) AS never,
             count(*) FILTER (WHERE d.state = 'bound' AND """
         + _LOW
         + """) AS low_battery,
@@ -190,7 +78,7 @@ async def counts(tx: Tx, scope: str, division: str, now: datetime) -> FleetCount
         """
         + _FROM
         + _WHERE,
-        _values(FleetFilters(division=division), scope, now),
+        _values(division, scope, now),
     )
     if found is None:
         raise RuntimeError("an aggregate without a row")
@@ -209,12 +97,12 @@ async def firmware_versions(
         + _WHERE
         + " AND d.state = 'bound' AND d.firmware IS NOT NULL"
         " GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 DESC LIMIT %(limit)s",
-        _values(FleetFilters(division=division), scope, now) | {"limit": limit},
+        _values(division, scope, now) | {"limit": limit},
     )
 
 
 async def silent_spots(
-    tx: Tx, scope: str, filters: FleetFilters, now: datetime, limit: int
+    tx: Tx, scope: str, division: str, now: datetime, limit: int
 ) -> list[SilentSpot]:
     """Return where the devices are that were heard once and are silent now, the newest first."""
     return await fetch_all(
@@ -229,7 +117,7 @@ async def silent_spots(
         + " AND d.last_seen_at IS NOT NULL"
         " AND coalesce(d.lat, e.lat) IS NOT NULL AND coalesce(d.lon, e.lon) IS NOT NULL"
         " ORDER BY d.last_seen_at DESC LIMIT %(limit)s",
-        _values(filters, scope, now) | {"limit": limit},
+        _values(division, scope, now) | {"limit": limit},
     )
 
 

@@ -1,5 +1,6 @@
 """Finding devices within one's own division: the list, its export, and all that is known of one."""
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,9 +20,11 @@ from devices.registry.model import (
     DeviceSort,
 )
 from kernel.auth.model import Actor
-from kernel.db import Tx
+from kernel.db import Database, Tx
 
-EXPORT_LIMIT = 20_000
+EXPORT_LIMIT = 200_000
+WORKBOOK_LIMIT = 20_000
+_EXPORT_CHUNK = 2_000
 _RECENT_ALARMS = 10
 _RECENT_CHANGES = 12
 
@@ -63,13 +66,29 @@ async def search(
 
 
 async def export(
-    tx: Tx, actor: Actor, filters: DeviceFilters, order: DeviceOrder, now: datetime
-) -> list[Device]:
-    """Return every device of the list, at most EXPORT_LIMIT; audited, for it names elders."""
-    every = replace(order, limit=EXPORT_LIMIT, offset=0)
-    found = await inventory.page(tx, filters, every, now, scope=actor.division)
+    tx: Tx,
+    actor: Actor,
+    filters: DeviceFilters,
+    order: DeviceOrder,
+    now: datetime,
+    limit: int = EXPORT_LIMIT,
+) -> list[int]:
+    """Return the numbers of the list's devices for `exported`; audited, for it names elders."""
+    every = replace(order, limit=limit)
+    found = await inventory.numbers(tx, filters, every, now, scope=actor.division)
     await guard.record(tx, actor, "device.exported", "", actor.division, now, rows=len(found))
     return found
+
+
+async def exported(db: Database, numbers: Sequence[int]) -> AsyncIterator[list[Device]]:
+    """Yield the devices of an export in parts.
+
+    Each part is a read of its own: a slow reader holds no connection.
+    """
+    for begin in range(0, len(numbers), _EXPORT_CHUNK):
+        async with db.connection() as conn:
+            rows = await inventory.of_numbers(conn, numbers[begin : begin + _EXPORT_CHUNK])
+        yield rows
 
 
 async def overview(tx: Tx, device_id: str, actor: Actor, now: datetime) -> Overview:

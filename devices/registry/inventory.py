@@ -1,7 +1,8 @@
 """SQL of the registry's own side: devices in stock and in homes, and the list of them."""
 
 import uuid
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 from devices.profiles import PROFILES
@@ -12,7 +13,7 @@ from devices.registry.model import (
     DeviceSort,
     DeviceState,
 )
-from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_value
+from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples, fetch_value
 
 _SELECT: LiteralString = """
     SELECT d.no, d.id, d.profile, d.serial, d.state, d.state_reason, d.state_note, d.state_at,
@@ -24,8 +25,17 @@ _SELECT: LiteralString = """
 _FROM: LiteralString = """
     FROM device d LEFT JOIN elder e ON e.id = d.elder_id LEFT JOIN device g ON g.no = d.gateway_no
 """
+# A connection that breaks is back within seconds, mostly: who was heard a moment ago is not silent.
+_SILENT_AFTER = timedelta(minutes=2)
+SILENT: LiteralString = (
+    "(d.online = false AND coalesce(d.last_seen_at, '-infinity') < %(silent_since)s)"
+)
+"""A device that was heard and is not any more; the parameter comes from `silent_since`."""
+HEARD: LiteralString = "(d.online OR d.online = false AND d.last_seen_at >= %(silent_since)s)"
+NEVER: LiteralString = "d.online IS NULL"
 # Letters are searched from the start of a word: `pinyin_initials` holds "lxy xy y" for 李秀英.
-_WHERE: LiteralString = """
+_WHERE: LiteralString = (
+    """
     WHERE starts_with(coalesce(e.division_code, d.division_code), %(scope)s)
       AND starts_with(coalesce(e.division_code, d.division_code), %(division)s)
       AND (%(text)s = '' OR strpos(lower(d.id), %(text)s) > 0
@@ -36,16 +46,25 @@ _WHERE: LiteralString = """
                       AND strpos(lower(a.address), %(text)s) > 0))
       AND (%(state)s = '' OR d.state = %(state)s)
       AND (%(profile)s = '' OR d.profile = %(profile)s)
-      AND CASE %(connection)s WHEN 'online' THEN d.online WHEN 'never' THEN
-            d.online IS NULL AND d.last_seen_at IS NULL
-          WHEN 'offline' THEN d.online IS NOT TRUE
-            AND NOT (d.online IS NULL AND d.last_seen_at IS NULL)
-          ELSE true END
+      AND CASE %(connection)s WHEN 'online' THEN """  # noqa: S608 - parts of this module
+    + HEARD
+    + " WHEN 'never' THEN "
+    + NEVER
+    + " WHEN 'offline' THEN "
+    + SILENT
+    + """ ELSE true END
       AND (NOT %(low_battery)s OR d.battery_percent <= coalesce(
             (SELECT l.percent FROM unnest(%(models)s::text[], %(limits)s::real[])
              AS l (profile, percent) WHERE l.profile = d.profile), %(usual_limit)s))
       AND (NOT %(held_back)s OR greatest(d.test_until, d.away_until, d.maintenance_until) > %(now)s)
+      AND CASE %(mode)s WHEN 'test' THEN d.test_until > %(now)s
+          WHEN 'away' THEN d.away_until > %(now)s
+          WHEN 'maintenance' THEN d.maintenance_until > %(now)s ELSE true END
+      AND (%(unseen_since)s::timestamptz IS NULL OR d.last_seen_at < %(unseen_since)s)
+      AND (%(battery_at_most)s::int IS NULL OR d.battery_percent <= %(battery_at_most)s)
+      AND (%(firmware)s = '' OR d.firmware = %(firmware)s)
 """
+)
 _ORDER: dict[tuple[DeviceSort, bool], LiteralString] = {
     (DeviceSort.ID, False): "d.id",
     (DeviceSort.ID, True): "d.id DESC",
@@ -80,8 +99,18 @@ def _values(filters: DeviceFilters, scope: str, now: datetime) -> dict[str, Any]
         "limits": list(limits.values()),
         "usual_limit": USUAL_LOW_BATTERY,
         "held_back": filters.held_back,
+        "mode": filters.mode.value if filters.mode else "",
+        "unseen_since": now - filters.unseen_for if filters.unseen_for else None,
+        "battery_at_most": filters.battery_at_most,
+        "firmware": filters.firmware,
+        "silent_since": silent_since(now),
         "now": now,
     }
+
+
+def silent_since(now: datetime) -> datetime:
+    """Return since when a device must not have been heard to be silent."""
+    return now - _SILENT_AFTER
 
 
 async def page(
@@ -100,6 +129,37 @@ async def page(
         + by
         + " LIMIT %(limit)s OFFSET %(offset)s",
         _values(filters, scope, now) | {"limit": order.limit, "offset": order.offset},
+    )
+
+
+async def numbers(
+    tx: Tx, filters: DeviceFilters, order: DeviceOrder, now: datetime, *, scope: str
+) -> list[int]:
+    """Return the numbers of the devices of a list in its order, at most `order.limit`."""
+    rows = await fetch_tuples(
+        tx,
+        # The parts are literals of this module; every value is a parameter.
+        "SELECT d.no"
+        + _FROM
+        + _WHERE
+        + " ORDER BY d.state = 'retired', "
+        + _ORDER[order.sort, order.descending]
+        + " LIMIT %(limit)s",
+        _values(filters, scope, now) | {"limit": order.limit},
+    )
+    return [row[0] for row in rows]
+
+
+async def of_numbers(tx: Tx, nos: Sequence[int]) -> list[Device]:
+    """Return the devices of these numbers in this order; one that is gone is left out."""
+    return await fetch_all(
+        tx,
+        Device,
+        _SELECT
+        + _FROM
+        + " JOIN unnest(%s::bigint[]) WITH ORDINALITY AS wanted (no, place) ON wanted.no = d.no"
+        " ORDER BY wanted.place",
+        (list(nos),),
     )
 
 

@@ -2,10 +2,10 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from devices.modes.model import NO_MODES, Modes
+from devices.modes.model import NO_MODES, DeviceMode, Modes
 
 
 class DeviceState(StrEnum):
@@ -130,7 +130,9 @@ class DeviceFilters:
 
     `text` is a part of the id, serial number or another name of the device, or the elder's name,
     pinyin or initials. `low_battery` is judged by each model's own limit; `held_back` are devices
-    whose alarms do not all call: in test, away or maintenance mode.
+    whose alarms do not all call: in test, away or maintenance mode, `mode` those in one of them.
+    `unseen_for` is how long a device has been silent at least, `battery_at_most` in per cent,
+    `firmware` an exact version.
     """
 
     division: str = ""
@@ -140,6 +142,10 @@ class DeviceFilters:
     connection: Connection | None = None
     low_battery: bool = False
     held_back: bool = False
+    mode: DeviceMode | None = None
+    unseen_for: timedelta | None = None
+    battery_at_most: int | None = None
+    firmware: str = ""
 
 
 class DeviceSort(StrEnum):

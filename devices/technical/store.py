@@ -1,7 +1,7 @@
 """SQL of technical alarms."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -13,7 +13,7 @@ from devices.technical.model import (
     TechnicalFilters,
     TechnicalState,
 )
-from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_value
+from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples, fetch_value
 
 _SELECT: LiteralString = """
     SELECT t.id, t.device_no, d.id AS device_id, d.profile, d.room, d.elder_id,
@@ -174,6 +174,17 @@ async def counts(tx: Tx, scope: str, division: str) -> list[TechnicalCount]:
         " GROUP BY t.kind ORDER BY 2 DESC, 1",
         (scope, division),
     )
+
+
+async def open_of_devices(tx: Tx, device_nos: Collection[int]) -> dict[int, int]:
+    """Return how many alarms are open of each of these devices; those without are left out."""
+    rows = await fetch_tuples(
+        tx,
+        "SELECT device_no, count(*)::int FROM technical_alarm"
+        " WHERE device_no = ANY(%s) AND state <> 'cleared' GROUP BY device_no",
+        (list(device_nos),),
+    )
+    return dict(rows)
 
 
 async def of_elder(tx: Tx, elder_id: uuid.UUID) -> list[TechnicalAlarm]:

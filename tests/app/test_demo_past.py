@@ -16,7 +16,6 @@ from devices.codecs.homeassistant.codec import ADOPTED
 from devices.discovery import service as discovery
 from devices.firmware import store as firmware
 from devices.fleet import store as fleet
-from devices.fleet.model import FleetFilters
 from devices.modes import service as modes
 from devices.modes.model import DeviceMode
 from devices.selftests import store as selftests
@@ -83,7 +82,7 @@ async def an_example_of_each(past: Past, now: datetime) -> None:
     # What the scheduler does first.
     await sweep_offline(past.db, Raiser(react_to_alarm, condition_cleared), now)
     async with past.db.transaction() as tx:
-        silent = await fleet.silent_spots(tx, "", FleetFilters(), now, 10)
+        silent = await fleet.silent_spots(tx, "", "", now, 10)
         alarms = await technical.listed(tx, SYSTEM, TechnicalFilters())
         found = await discovery.find(tx, SYSTEM, "open", 1, 10)
         adopted = await discovery.find(tx, SYSTEM, "adopted", 1, 10)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from app.embedded.postgres import EmbeddedPostgres
 from devices.fleet import service, store
-from devices.fleet.model import FleetFilters, FleetOrder, FleetRow, FleetState
+from devices.registry import finding, inventory
+from devices.registry.model import Connection, DeviceFilters, DeviceOrder, DeviceSort, DeviceState
 from devices.selftests import service as selftests
 from devices.selftests.model import DueFilters
 from devices.technical import service as technical
@@ -93,9 +94,8 @@ async def measure(db: Database, title: str, ask: Callable[[Tx], Awaitable[object
 
 async def questions(db: Database) -> None:
     """Ask what the pages ask."""
-    everything = FleetFilters()
-    silent = FleetFilters(state=FleetState.SILENT)
-    by_id, by_seen = FleetOrder.ID, FleetOrder.SEEN
+    everything = DeviceFilters()
+    silent = DeviceFilters(state=DeviceState.BOUND, connection=Connection.OFFLINE)
 
     async def hours(tx: Tx) -> None:
         end = NOW.replace(minute=0)
@@ -103,30 +103,27 @@ async def questions(db: Database) -> None:
 
     await measure(db, "counters", lambda tx: service.counters(tx, CITY, "", NOW))
     await measure(db, "firmware versions", lambda tx: service.versions(tx, CITY, "", NOW))
-    last = service.cursor_of((await _part(db, FleetFilters(text="w-0099"), by_id))[0])
     await measure(
         db, "list by id, first page, with count",
-        lambda tx: service.listed(tx, CITY, everything, by_id, None, NOW),
+        lambda tx: finding.search(tx, CITY, everything, DeviceOrder(), NOW),
     )  # fmt: skip
     await measure(
         db, "list by id, page two thousand, with count",
-        lambda tx: service.listed(tx, CITY, everything, by_id, last, NOW),
-    )  # fmt: skip
-    await measure(
-        db, "list by id, page two thousand, rows alone",
-        lambda tx: store.page(tx, everything, by_id, last, 51, NOW, scope=""),
+        lambda tx: finding.search(tx, CITY, everything, DeviceOrder(offset=99_950), NOW),
     )  # fmt: skip
     await measure(
         db, "silent ones, the longest first, with count",
-        lambda tx: service.listed(tx, CITY, silent, by_seen, None, NOW),
+        lambda tx: finding.search(tx, CITY, silent, DeviceOrder(DeviceSort.SEEN), NOW),
+    )  # fmt: skip
+    await measure(
+        db, "the numbers of an export",
+        lambda tx: inventory.numbers(tx, everything, DeviceOrder(limit=200_000), NOW, scope=""),
     )  # fmt: skip
     await measure(
         db, "uptime of 50 devices",
         lambda tx: service.uptimes(tx, list(range(1, 51)), NOW),
     )  # fmt: skip
-    await measure(
-        db, "silent ones for the map", lambda tx: service.silent_spots(tx, CITY, everything, NOW)
-    )
+    await measure(db, "silent ones for the map", lambda tx: service.silent_spots(tx, CITY, "", NOW))
     await measure(db, "job: uptime of the last 27 hours", hours)
     await measure(
         db, "uptime of divisions", lambda tx: service.division_uptime(tx, CITY, "1501", NOW)
@@ -142,11 +139,6 @@ async def questions(db: Database) -> None:
     await measure(
         db, "self-tests due, count", lambda tx: selftests.count(tx, CITY, DueFilters(NOW))
     )
-
-
-async def _part(db: Database, filters: FleetFilters, order: FleetOrder) -> list[FleetRow]:
-    async with db.connection() as conn:
-        return await store.page(conn, filters, order, None, 1, NOW, scope="")
 
 
 async def run(count: int) -> None:

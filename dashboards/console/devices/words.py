@@ -213,6 +213,14 @@ TECHNICAL_STATE = {
 TECHNICAL_TONE = {"active": "bad", "acknowledged": "accent", "shelved": "quiet", "cleared": "good"}
 SOURCE = {"device": N_("设备上报"), "rule": N_("规则判断"), "person": N_("人工")}
 CONNECTION = {"online": N_("在线"), "offline": N_("离线"), "never": N_("从未上线")}
+# Silent for at least so many hours.
+_SILENCES: Mapping[int, str] = {
+    1: N_("1 小时以上"),
+    24: N_("1 天以上"),
+    168: N_("7 天以上"),
+    720: N_("30 天以上"),
+}
+_BATTERIES = ("50", "20", "10")
 STATE_TONE = {"stock": "", "bound": "accent", "faulty": "bad", "retired": "quiet"}
 CONNECTION_TONE = {"online": "good", "offline": "bad", "never": "quiet"}
 MODE = {"test": N_("测试模式"), "away": N_("外出模式"), "maintenance": N_("维护模式")}
@@ -282,3 +290,18 @@ def state_line(device: Device, tr: Translator) -> str:
     if device.state_reason == "other":
         reason = device.state_note
     return tr.gettext(N_("%(state)s（%(reason)s）")) % {"state": state, "reason": reason}
+
+
+def silence_choices(tr: Translator) -> list[tuple[str, str]]:
+    """Return (hours, label) of how long a device may have been silent."""
+    return [(str(hours), tr.gettext(text)) for hours, text in _SILENCES.items()]
+
+
+def battery_choices(tr: Translator) -> list[tuple[str, str]]:
+    """Return (code, label) of low charges: by the model's own limit, and in per cent."""
+    return [("low", tr.gettext(N_("电量低"))), *((most, f"≤ {most} %") for most in _BATTERIES)]
+
+
+def held_choices(tr: Translator) -> list[tuple[str, str]]:
+    """Return (code, label) of what holds alarms back: anything, or one mode."""
+    return [("1", tr.gettext(N_("测试、外出或维护中"))), *labels(MODE, tr).items()]

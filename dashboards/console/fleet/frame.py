@@ -12,7 +12,7 @@ from dashboards.console.devices import words as device_words
 from dashboards.console.fleet import words
 from dashboards.console.show import show as show_page
 from dashboards.console.show import words_of
-from dashboards.console.typed import form_values, see_other
+from dashboards.console.typed import form_values, see_other, whole
 from dashboards.ui.i18n import Translator
 from kernel.auth.model import Actor, Permission
 from kernel.auth.web import requires
@@ -76,11 +76,3 @@ def address(path: str, **values: object) -> str:
     """Return a path with a query; empty values are left out."""
     pairs = {name: str(value) for name, value in values.items() if value not in (None, "")}
     return f"{path}?{urlencode(pairs)}" if pairs else path
-
-
-def whole(text: str, most: int) -> int | None:
-    """Return a whole number from 0 to `most` that somebody sent, None for anything else."""
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
-        return None
-    number = int(text)
-    return number if number <= most else None

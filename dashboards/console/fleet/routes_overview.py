@@ -16,7 +16,6 @@ from dashboards.console.fleet.frame import (
 )
 from dashboards.console.show import words_of
 from devices.fleet import service as fleet
-from devices.fleet.model import FleetFilters
 from devices.modes import service as modes
 from devices.technical import store as technical_store
 
@@ -43,6 +42,7 @@ async def overview(request: Request, actor: Technician, ctx: Context, now: Now) 
         divisions=divisions,
         counts=counts,
         tones=words.FLEET_TONE,
+        in_list=words.IN_LIST,
         versions=versions,
         uptime=uptime,
         ending=ending,
@@ -64,6 +64,7 @@ async def counts(request: Request, actor: Technician, ctx: Context, now: Now) ->
         division=division,
         counts=found,
         tones=words.FLEET_TONE,
+        in_list=words.IN_LIST,
         technical=technical,
     )
 
@@ -74,11 +75,11 @@ async def silent(request: Request, actor: Technician, ctx: Context, now: Now) ->
 
     `silent` is how many there are with and without a place.
     """
-    filters = FleetFilters(division=division_in(request))
+    division = division_in(request)
     async with ctx.db.connection() as conn:
-        spots = await fleet.silent_spots(conn, actor, filters, now)
+        spots = await fleet.silent_spots(conn, actor, division, now)
         # Only where nothing can be drawn must it be said why.
-        silent = len(spots) or await fleet.silent_count(conn, actor, filters, now)
+        silent = len(spots) or (await fleet.counters(conn, actor, division, now)).silent
     locale = words_of(request, now).locale
     titles = {spot.profile: device_words.model_title(spot.profile, locale) for spot in spots}
     return JSONResponse(

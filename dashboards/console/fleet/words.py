@@ -27,15 +27,18 @@ FLEET_TONE = {
     "stock": "",
     "faulty": "bad",
 }
-ORDER = {"id": N_("按编号"), "seen": N_("静默最久的在前"), "battery": N_("电量最低的在前")}
-# Silent for at least so many hours.
-UNSEEN_HOURS: Mapping[int, str] = {
-    1: N_("1 小时以上"),
-    24: N_("1 天以上"),
-    168: N_("7 天以上"),
-    720: N_("30 天以上"),
+# Where the list of devices shows what a counter counts.
+IN_LIST = {
+    "online": "state=bound&connection=online",
+    "silent": "state=bound&connection=offline&sort=seen",
+    "never": "state=bound&connection=never",
+    "low_battery": "state=bound&battery=low&sort=battery",
+    "test": "held=test",
+    "away": "held=away",
+    "maintenance": "held=maintenance",
+    "stock": "state=stock",
+    "faulty": "state=faulty",
 }
-BATTERY_AT_MOST: Mapping[int, str] = {10: "≤ 10 %", 20: "≤ 20 %", 50: "≤ 50 %"}
 TECHNICAL_VIEW = {
     "open": N_("未恢复"),
     "active": N_("未确认"),
@@ -115,11 +118,6 @@ def failure(detail: str, tr: Translator) -> str:
 def errors_of(fields: Mapping[str, str], tr: Translator) -> dict[str, str]:
     """Return a sentence for each problem (field → code)."""
     return {name: tr.gettext(PROBLEM.get(f"{name}.{code}", code)) for name, code in fields.items()}
-
-
-def orders(tr: Translator) -> list[tuple[str, str]]:
-    """Return (code, label) of the orders of the list; without a choice it is that of the ids."""
-    return [("" if code == "id" else code, tr.gettext(text)) for code, text in ORDER.items()]
 
 
 def technical_views(tr: Translator) -> list[tuple[str, str]]:

@@ -61,7 +61,7 @@ async def test_every_page_is_accessible_fits_and_obeys_the_policy(
     package, rollout = await rolling(site, opened.session.actor)
     pages = {
         "overview": ROOT,
-        "devices": f"{ROOT}/devices?order=seen",
+        "devices": "/console/devices?sort=seen",
         "alarms": f"{ROOT}/alarms",
         "alarm": f"{ROOT}/alarms/{alarm}",
         "self-tests": f"{ROOT}/self-tests?due=soon",

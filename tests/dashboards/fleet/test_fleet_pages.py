@@ -8,22 +8,22 @@ import pytest
 from dashboards.console.devices import words as device_words
 from dashboards.console.fleet import words
 from devices.firmware.model import RolloutState, UpdateState
-from devices.fleet.model import FleetOrder, FleetState
+from devices.fleet.model import FleetState
 from devices.technical.model import TechnicalState
 from kernel.auth.model import Role
 from kernel.db import fetch_tuples
 from tests.dashboards.devices.site import Site, Visitor
-from tests.dashboards.fleet.yard import LONG_ID, furnish
+from tests.dashboards.fleet.yard import furnish
 
 ROOT = "/console/fleet"
-PATHS = ("", "/counts", "/silent.json", "/devices", "/devices.csv", "/alarms", "/self-tests",
-         "/self-tests/print", "/firmware")  # fmt: skip
+LIST = "/console/devices"
+PATHS = ("", "/counts", "/silent.json", "/alarms", "/self-tests", "/self-tests/print", "/firmware")
 WRITERS = {Role.SUPERVISOR, Role.DEVICE_TECHNICIAN, Role.ADMINISTRATOR}
 
 
 def test_every_code_has_a_word() -> None:
-    assert set(words.FLEET_STATE) == set(FleetState) == set(words.FLEET_TONE)
-    assert set(words.ORDER) == set(FleetOrder)
+    codes = set(FleetState)
+    assert set(words.FLEET_STATE) == set(words.FLEET_TONE) == set(words.IN_LIST) == codes
     assert set(words.ROLLOUT_STATE) == set(RolloutState) == set(words.ROLLOUT_TONE)
     assert set(words.UPDATE_STATE) == set(UpdateState) == set(words.UPDATE_TONE)
     assert set(device_words.TECHNICAL_STATE) == set(TechnicalState)
@@ -54,39 +54,68 @@ async def test_the_counters_say_how_the_fleet_is(site: Site, technician: Visitor
     assert "<html" not in technician.page
 
 
-async def test_the_list_is_paged_by_where_one_stands_and_misses_nobody(
-    site: Site, technician: Visitor
+@pytest.mark.parametrize("state", FleetState)
+async def test_a_counter_leads_to_the_devices_that_it_counts(
+    site: Site, technician: Visitor, state: FleetState
 ) -> None:
+    await furnish(site, technician.actor)
+    await technician.open(ROOT)
+    word = words.FLEET_STATE[state]
+    tile = re.search(
+        rf'href="([^"]+)"><span class="tile-word">{word}</span>'
+        r'<span class="tile-number">(\d+)<',
+        technician.page,
+    )
+    assert tile
+    await technician.open(tile[1].replace("&amp;", "&"))
+    rows = re.findall(r'id="row-([^"]+)"', technician.page)
+    assert len(rows) == int(tile[2])
+
+
+async def test_the_list_is_paged_and_misses_nobody(site: Site, technician: Visitor) -> None:
     await furnish(site, technician.actor, 120)
-    for order in ("", "seen", "battery"):
+    for order in ("id", "seen", "-battery"):
         seen: list[str] = []
-        path = f"{ROOT}/devices?order={order}"
+        path = f"{LIST}?sort={order}"
         while path:
             await technician.open(path)
             seen += re.findall(r'id="row-([^"]+)"', technician.page)
             following = re.search(r'href="([^"]+)" rel="next"', technician.page)
             path = following[1].replace("&amp;", "&") if following else ""
         assert len(seen) == len(set(seen)) == 120, order
-        if not order:
+        if order == "id":
             assert seen == sorted(seen)
 
 
 @pytest.mark.parametrize(
     ("query", "count"),
     [
-        ("state=silent", 9), ("state=online", 27), ("unseen=1", 9), ("state=test", 1),
-        ("q=w-000", 9), (f"q={LONG_ID.lower()}", 1), ("profile=sl-watch-1", 8),
-        ("division=150104&state=never", 0), ("state=nonsense&battery=x&unseen=-1&after=%00", 36),
-        ("order=seen&after=W-0001&at=nonsense", 36), ("firmware=9.9.9", 0),
+        ("connection=offline", 9), ("connection=online", 27), ("unseen=1", 9), ("held=test", 1),
+        ("held=1", 3), ("held=away&q=w-0001", 0), ("q=w-000", 9), ("q=xincheng-000193", 1),
+        ("profile=sl-watch-1", 8), ("division=150104&connection=never", 0),
+        ("state=nonsense&battery=x&unseen=-1&held=%00", 36), ("firmware=9.9.9", 0),
+        ("battery=100", 36), ("battery=0", 0),
     ],
 )  # fmt: skip
 async def test_filters_narrow_the_list(
     site: Site, technician: Visitor, query: str, count: int
 ) -> None:
     await furnish(site, technician.actor)
-    await technician.open(f"{ROOT}/devices?{query}")
+    await technician.open(f"{LIST}?{query}")
     rows = re.findall(r'id="row-([^"]+)"', technician.page)
     assert len(rows) == count
+
+
+async def test_who_looks_after_devices_sees_more_of_each(site: Site, technician: Visitor) -> None:
+    await furnish(site, technician.actor)
+    await technician.open(LIST)
+    for word in ("24 小时在线率", "固件", "技术报警 1", "总览", "自检"):
+        assert word in technician.text
+    operator = await site.visitor("wangfang", Role.OPERATOR)
+    await operator.open(LIST)
+    assert len(re.findall(r'id="row-([^"]+)"', operator.page)) == 36
+    for word in ("24 小时在线率", "固件", "技术报警", "总览", "自检"):
+        assert word not in operator.text
 
 
 async def test_one_sees_the_own_division_alone(
@@ -101,27 +130,32 @@ async def test_one_sees_the_own_division_alone(
         )
     mine = [row[0] for row in rows]
     assert 0 < len(mine) < 36
-    await supervisor.open(f"{ROOT}/devices?division=150102")
+    await supervisor.open(f"{LIST}?division=150102")
     assert 'id="row-' not in supervisor.page
-    await supervisor.open(f"{ROOT}/devices")
+    await supervisor.open(LIST)
     assert re.findall(r'id="row-([^"]+)"', supervisor.page) == mine
-    exported = (await supervisor.open(f"{ROOT}/devices.csv")).text.splitlines()
+    assert "玉泉区" in supervisor.text
+    exported = (await supervisor.open(f"{LIST}/export.csv")).text.splitlines()
     assert len(exported) == 1 + len(mine)
     spots = (await supervisor.open(f"{ROOT}/silent.json")).json()["spots"]
     assert {spot[0] for spot in spots} <= set(mine)
 
 
-async def test_the_export_has_everybody_and_is_in_the_log(site: Site, technician: Visitor) -> None:
+async def test_the_export_has_everybody_in_the_order_of_the_list_and_is_in_the_log(
+    site: Site, technician: Visitor
+) -> None:
     await furnish(site, technician.actor)
-    response = await technician.open(f"{ROOT}/devices.csv?state=silent")
+    await technician.open(f"{LIST}?connection=offline&sort=seen")
+    shown = re.findall(r'id="row-([^"]+)"', technician.page)
+    response = await technician.open(f"{LIST}/export.csv?connection=offline&sort=seen")
     lines = response.text.removeprefix("\ufeff").splitlines()
-    assert lines[0].startswith("编号,型号,状态,老人姓名")
-    assert len(lines) == 10
+    assert lines[0].startswith("编号,型号,序列号,状态,老人姓名")
+    assert [line.split(",")[0] for line in lines[1:]] == shown
     async with site.db.connection() as conn:
-        [(action,)] = await fetch_tuples(
-            conn, "SELECT action FROM audit_log ORDER BY seq DESC LIMIT 1"
+        [(action, rows)] = await fetch_tuples(
+            conn, "SELECT action, detail ->> 'rows' FROM audit_log ORDER BY seq DESC LIMIT 1"
         )
-    assert action == "device.exported"
+    assert (action, rows) == ("device.exported", "9")
 
 
 async def test_silent_devices_are_on_the_map_where_their_elders_live(
@@ -167,9 +201,9 @@ async def test_a_connection_that_broke_a_moment_ago_makes_nobody_silent(
         )
     for passed, silent in ((0, 9), (120, 10)):
         site.clock.advance(seconds=passed)
-        await technician.open(f"{ROOT}/devices?state=silent")
+        await technician.open(f"{LIST}?connection=offline")
         assert f'data-total="{silent}"' in technician.page
-        await technician.open(f"{ROOT}/devices?state=online")
+        await technician.open(f"{LIST}?connection=online")
         assert f'data-total="{36 - silent}"' in technician.page
         answer = (await technician.open(f"{ROOT}/silent.json")).json()
         assert len(answer["spots"]) == silent
@@ -179,7 +213,7 @@ async def test_a_connection_that_broke_a_moment_ago_makes_nobody_silent(
 
 async def test_every_tab_has_its_own_name(technician: Visitor) -> None:
     for path, name in (
-        ("", "设备总览"), ("/devices", "设备清单"), ("/alarms", "技术报警"),
+        ("", "设备总览"), ("/alarms", "技术报警"),
         ("/self-tests", "自检"), ("/firmware", "固件"),
     ):  # fmt: skip
         await technician.open(ROOT + path)
@@ -257,6 +291,6 @@ async def test_due_self_tests_are_listed_and_printed(site: Site, technician: Vis
 
 async def test_english_pages_have_no_chinese_but_names(site: Site) -> None:
     visitor = await site.visitor("smith", Role.DEVICE_TECHNICIAN, name="Smith", locale="en")
-    for path in ("", "/devices", "/alarms", "/self-tests", "/firmware"):
+    for path in ("", "/alarms", "/self-tests", "/firmware"):
         await visitor.open(ROOT + path)
         assert set(re.findall("[\u4e00-\u9fff]+", visitor.text)) <= {"中文", "语言", "呼和浩特市"}

@@ -319,7 +319,8 @@ async def test_an_export_is_scoped_and_on_record(db: Database, now: datetime) ->
         await add_device(tx, city, now, "W-2", division=YUQUAN)
         await add_device(tx, city, now, "W-3", division=CITY)
     async with db.transaction() as tx:
-        rows = await finding.export(tx, near, DeviceFilters(), DeviceOrder(limit=1), now)
+        numbers = await finding.export(tx, near, DeviceFilters(), DeviceOrder(limit=1), now)
+    rows = [row async for part in finding.exported(db, numbers) for row in part]
     assert [row.id for row in rows] == ["W-1"]
     async with db.connection() as conn:
         logged = await fetch_value(
