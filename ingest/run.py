@@ -74,7 +74,7 @@ class IngestRunner:
     async def run(self, stop: asyncio.Event) -> None:
         """Ingest until `stop` is set; then finish what was taken in and leave.
 
-        Raises OSError when a port is taken.
+        Raises PortTaken, in a group, when a port cannot be had.
         """
         async with asyncio.TaskGroup() as group:
             writers = [

@@ -25,6 +25,7 @@ from ingest.lanes import Lane
 from ingest.registry_cache import RegistryCache
 from ingest.repeats import arrival_of
 from ingest.settings import IngestSettings
+from ingest.transports.listening import PortTaken, listen
 from ingest.transports.sip import (
     MAX_BODY,
     MAX_HEAD,
@@ -95,19 +96,17 @@ class ScaipListener:
         return int(sockets[0].getsockname()[1]) if sockets else 0
 
     async def start(self) -> None:
-        """Listen. Raises OSError when the port is taken."""
+        """Listen. Raises PortTaken."""
         host = self._settings.scaip_host
-        self._server = await asyncio.start_server(
-            self._serve, host, self._wanted_port, limit=MAX_HEAD
-        )
+        self._server = await listen("scaip", self._serve, host, self._wanted_port, MAX_HEAD)
         loop = asyncio.get_running_loop()
         try:
             self._udp, _ = await loop.create_datagram_endpoint(
                 lambda: _Datagrams(self), local_addr=(host, self.port)
             )
-        except OSError:
+        except OSError as error:
             self._server.close()
-            raise
+            raise PortTaken("scaip", host, self.port, error) from error
         log.info("ingest.scaip_listens", port=self.port)
 
     async def stop(self) -> None:

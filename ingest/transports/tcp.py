@@ -23,6 +23,7 @@ from ingest.lanes import Lane
 from ingest.registry_cache import RegistryCache
 from ingest.settings import IngestSettings
 from ingest.steps import sign_of_life
+from ingest.transports.listening import listen
 from ingest.work import Work
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS
@@ -116,9 +117,9 @@ class TcpListener:
         return int(sockets[0].getsockname()[1]) if sockets else 0
 
     async def start(self) -> None:
-        """Listen. Raises OSError when the port is taken."""
-        self._server = await asyncio.start_server(
-            self._serve, self._settings.tcp_host, self._wanted_port, limit=_READ
+        """Listen. Raises PortTaken."""
+        self._server = await listen(
+            self._codec.name, self._serve, self._settings.tcp_host, self._wanted_port, _READ
         )
         log.info("ingest.tcp_listens", port=self.port, codec=self._codec.name)
 
