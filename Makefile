@@ -40,6 +40,7 @@ setup-demo: python assets
 .PHONY: setup
 setup: setup-demo ## Everything that demo and test need, without running them
 	@$(RUN) python tools/setup/test_parts.py
+	@$(RUN) python -m tools.lab.community install
 
 .PHONY: demo
 demo: setup-demo ## Show it: database, broker, web, ingest, simulated devices in this terminal
@@ -105,7 +106,8 @@ deploy-check: python ## Try compose.yaml and deploy/ with the real programs (Deb
 .PHONY: clean
 clean: ## Remove what was built; the data in var/ stays
 	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		dashboards/assets/node_modules dashboards/assets/dist bench-results test-results
+		dashboards/assets/node_modules dashboards/assets/dist tools/lab/pglite/node_modules \
+		bench-results test-results
 
 .PHONY: clean-data
 clean-data: ## Remove the embedded databases too (asks first)

@@ -22,7 +22,7 @@ ASSETS = Path(__file__).resolve().parent.parent / "dashboards" / "assets"
 MODULES = ASSETS / "node_modules"
 DIST = ASSETS / "dist"
 # Written by us after a whole `npm ci`: the hash of the lock that node_modules was made from.
-INSTALLED = MODULES / ".silverline-lock"
+INSTALLED = "node_modules/.silverline-lock"
 BUILT = DIST / ".sources"
 
 
@@ -56,11 +56,11 @@ def npm_command() -> list[str]:
     return [*node_command(), str(base / "npm" / "bin" / "npm-cli.js")]
 
 
-def lock_hash() -> str:
+def lock_hash(folder: Path = ASSETS) -> str:
     """Return the hash of everything that decides what `npm ci` installs."""
     digest = hashlib.sha256()
     for name in ("package.json", "package-lock.json", ".npmrc"):
-        digest.update((ASSETS / name).read_bytes())
+        digest.update((folder / name).read_bytes())
     return digest.hexdigest()
 
 
@@ -76,23 +76,23 @@ def source_hash() -> str:
     return digest.hexdigest()
 
 
-def say(text: str) -> None:
+def say(text: str, what: str = "assets") -> None:
     """Print one line of progress at once."""
-    print(f"assets: {text}", flush=True)
+    print(f"{what}: {text}", flush=True)
 
 
-def install() -> None:
-    """Run `npm ci` unless node_modules was made from this very lock."""
-    wanted = lock_hash()
-    if INSTALLED.exists() and INSTALLED.read_text(encoding="ascii") == wanted:
-        say("packages are up to date")
+def install(folder: Path = ASSETS) -> None:
+    """Run `npm ci` in a folder unless its node_modules were made from this very lock."""
+    wanted, installed = lock_hash(folder), folder / INSTALLED
+    if installed.exists() and installed.read_text(encoding="ascii") == wanted:
+        say("packages are up to date", folder.name)
         return
-    say("installing packages (npm ci) …")
+    say("installing packages (npm ci) …", folder.name)
     began = time.monotonic()
     command = [*npm_command(), "ci", "--prefer-offline", "--no-audit", "--no-fund"]
-    run(command, quiet=True)
-    INSTALLED.write_text(wanted, encoding="ascii")
-    say(f"installed in {time.monotonic() - began:.0f} s")
+    run(command, folder, quiet=True)
+    installed.write_text(wanted, encoding="ascii")
+    say(f"installed in {time.monotonic() - began:.0f} s", folder.name)
 
 
 def build(force: bool) -> None:
@@ -117,12 +117,12 @@ def check() -> None:
     say("types are right")
 
 
-def run(command: Sequence[str], quiet: bool = False) -> None:
-    """Run in the assets folder; a failure ends this program with what the command said."""
+def run(command: Sequence[str], folder: Path = ASSETS, *, quiet: bool = False) -> None:
+    """Run in a folder; a failure ends this program with what the command said."""
     env = {**os.environ, "PATH": f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"}
     pipe = subprocess.PIPE if quiet else None
     result = subprocess.run(
-        command, cwd=ASSETS, env=env, stdout=pipe, stderr=pipe, text=True, check=False
+        command, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True, check=False
     )
     if result.returncode != 0:
         sys.stderr.write((result.stdout or "") + (result.stderr or ""))

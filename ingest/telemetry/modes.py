@@ -155,6 +155,8 @@ async def _ensure_community(
     try:
         async with db.transaction() as tx:
             await schema_store.exclude_writers(tx)
+            # Another process may have been here since.
+            shape = await schema_store.shape(tx)
             if shape is not StorageMode.COMMUNITY:
                 await schema_store.run_script(tx, "community.sql")
                 await schema_store.run_script(tx, "columnstore.sql")

@@ -82,6 +82,8 @@ async def roll_up(
     while added := await _add_past(db, now, settings, ours=closes):
         past += added
     late = 0
+    if not closes and not await _refresh_late(db, now, settings):
+        return RollupResult(buckets, late, past)
     # A policy of the database deletes without telling us how far it went.
     horizon = None if closes else now - settings.keep_readings
     while hours := await _redo_late(db, now, horizon, recompute):
@@ -153,6 +155,27 @@ async def _add_past(db: Database, now: datetime, settings: TelemetrySettings, *,
         added = await past_store.add(tx, _READINGS_AT_ONCE, *kept)
     _past.inc(added)
     return added
+
+
+async def _refresh_late(db: Database, now: datetime, settings: TelemetrySettings) -> bool:
+    """Community edition: refresh what late data touched, before anybody is told of it.
+
+    The policies would do it some minutes later, and in batches of which they leave a rest for their
+    next run.
+    Returns whether it was done; one that meets a policy's is refused, and the next run tries again.
+    """
+    async with db.transaction() as tx:
+        span = await rollup_store.late_span(tx, now - schema_store.refresh_reach(settings))
+    if span is None:
+        return True
+    try:
+        async with db.dedicated() as conn:
+            for level in ("15m", "1h", "1d"):
+                await rollup_store.refresh(conn, level, *span)
+    except psycopg.errors.LockNotAvailable:
+        log.info("telemetry.refresh_postponed")
+        return False
+    return True
 
 
 async def _redo_late(

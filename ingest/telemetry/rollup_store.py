@@ -170,6 +170,57 @@ async def oldest_mark(tx: Tx) -> datetime | None:
     return hour
 
 
+async def late_span(tx: Tx, horizon: datetime) -> tuple[datetime, datetime] | None:
+    """Community edition: the first and last hour marked where continuous aggregates begin.
+
+    None when there is none, or none after `horizon`.
+    """
+    ((first, last),) = await fetch_tuples(
+        tx,
+        """
+        SELECT min(hour), max(hour) FROM reading_late
+        WHERE hour >= greatest(%s, (SELECT done_until FROM rollup_state WHERE level = '15m'))
+        """,
+        (horizon,),
+    )
+    return (first, last) if first is not None else None
+
+
+async def refresh(conn: Tx, level: str, first: datetime, last: datetime) -> None:
+    """Community edition: bring an aggregate up to date from the hour `first` to the hour `last`.
+
+    Only what it has computed for good: the rest is shown live, and would not be any more if
+    something after it were computed. Not possible inside a transaction.
+    """
+    width = {"15m": "15 minutes", "1h": "1 hour", "1d": "1 day"}[level]
+    spans = await fetch_tuples(
+        conn,
+        """
+        WITH computed AS (
+            SELECT _timescaledb_functions.to_timestamp(
+                       _timescaledb_functions.cagg_watermark(h.id)) AS until
+            FROM timescaledb_information.continuous_aggregates AS a
+            JOIN _timescaledb_catalog.hypertable AS h
+                 ON h.schema_name = a.materialization_hypertable_schema
+                 AND h.table_name = a.materialization_hypertable_name
+            WHERE a.view_name = 'reading_cagg_' || %(level)s)
+        SELECT touched.first - %(width)s::interval, least(touched.last, computed.until)
+        FROM computed, (
+            SELECT telemetry_bucket(%(width)s::interval, %(first)s) AS first,
+                   telemetry_bucket(%(width)s::interval, %(last)s + interval '59 minutes')
+                       + %(width)s::interval AS last) AS touched
+        WHERE touched.first < computed.until
+        """,
+        {"width": width, "level": level, "first": first, "last": last},
+    )
+    # One bucket more than was touched: of a single one it says that it is none.
+    for start, end in spans:
+        await conn.execute(
+            "CALL refresh_continuous_aggregate(('reading_cagg_' || %s)::regclass, %s, %s)",
+            (level, start, end),
+        )
+
+
 async def reroll_15m(tx: Tx, marks: Collection[Mark], done: datetime) -> int:
     """Compute the 15-minute buckets of marked hours again, before `done`; returns how many."""
     return await execute(

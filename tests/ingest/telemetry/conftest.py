@@ -1,7 +1,8 @@
 """Databases for the storage tests: one a mode, every mode at hand.
 
 Plain is the embedded PostgreSQL. Apache is the laboratory's TimescaleDB (root on Debian). Community
-is any server that SILVERLINE_TEST_COMMUNITY_URL names (a superuser's URL): compose.yaml has one.
+is TimescaleDB in WebAssembly, or any server that SILVERLINE_TEST_COMMUNITY_URL names (a superuser's
+URL): compose.yaml has one.
 """
 
 import fcntl
@@ -23,12 +24,13 @@ from kernel.db import Database, fetch_value
 from kernel.ids import new_id
 from kernel.migrate import migrate
 from tests.ingest.telemetry.servers import Servers
+from tools.lab.community import CommunityServer
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 COMMUNITY_URL = os.environ.get("SILVERLINE_TEST_COMMUNITY_URL", "")
 NOT_POSSIBLE_HERE = 3
 _numbers = itertools.count()
-MODES = ["plain", "apache", *(["community"] if COMMUNITY_URL else [])]
+MODES = ["plain", "apache", "community"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,17 @@ def lab_url(project: Path, servers: Servers) -> Iterator[str]:
     subprocess.run([command, "down", "--if-unused"], check=True, capture_output=True)
 
 
+@pytest.fixture(scope="session")
+def community_url(servers: Servers) -> Iterator[str]:
+    """TimescaleDB's Community edition: a server of the environment's, or one of our own."""
+    if COMMUNITY_URL:
+        yield COMMUNITY_URL
+        servers.clear(COMMUNITY_URL)
+        return
+    with CommunityServer.start() as server:
+        yield server.url
+
+
 @pytest.fixture(params=MODES)
 def storage_mode(request: pytest.FixtureRequest) -> StorageMode:
     """The mode of this run of the test."""
@@ -82,7 +95,7 @@ async def bare_url(
     server = {
         StorageMode.PLAIN: lambda: request.getfixturevalue("pg_server").url("postgres"),
         StorageMode.APACHE: lambda: request.getfixturevalue("lab_url"),
-        StorageMode.COMMUNITY: lambda: COMMUNITY_URL,
+        StorageMode.COMMUNITY: lambda: request.getfixturevalue("community_url"),
     }[storage_mode]()
 
     async def prepare(url: str) -> None:
@@ -90,13 +103,8 @@ async def bare_url(
         if "storage" in request.fixturenames:
             await bring_into(url, storage_mode, now)
 
-    if storage_mode is StorageMode.COMMUNITY:
-        # Its jobs go on in a template as well.
-        name = servers.create(server)
-        await prepare(make_conninfo(server, dbname=name))
-    else:
-        kind = "storage" if "storage" in request.fixturenames else "bare"
-        name = servers.create(server, await servers.template(server, kind, prepare))
+    kind = "storage" if "storage" in request.fixturenames else "bare"
+    name = servers.create(server, await servers.template(server, kind, prepare))
     yield make_conninfo(server, dbname=name)
     servers.drop(server, name)
 

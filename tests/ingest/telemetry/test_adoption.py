@@ -24,7 +24,7 @@ from tests.ingest.telemetry.conftest import Storage
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 DAYS = 12
-APACHE = pytest.mark.parametrize("storage_mode", ["apache"], indirect=True)
+TIMESCALE = pytest.mark.parametrize("storage_mode", ["apache", "community"], indirect=True)
 PLAIN = pytest.mark.parametrize("storage_mode", ["plain"], indirect=True)
 
 
@@ -143,9 +143,9 @@ async def read_until(process: subprocess.Popen[str], word: str) -> None:
             assert process.poll() is None
 
 
-@APACHE
+@TIMESCALE
 async def test_the_move_goes_on_under_writers_and_after_a_kill(
-    plain: Database, command: Command, now: datetime
+    plain: Database, command: Command, storage_mode: StorageMode, now: datetime
 ) -> None:
     async with Traffic(plain, now).running() as traffic:
         await traffic.more()
@@ -166,7 +166,7 @@ async def test_the_move_goes_on_under_writers_and_after_a_kill(
         await traffic.more()
     stored = 2 * 60 * DAYS + 1 + traffic.written
     async with plain.connection() as conn:
-        assert await schema_store.shape(conn) is StorageMode.APACHE
+        assert await schema_store.shape(conn) is storage_mode
         counts = await fetch_tuples(
             conn, "SELECT count(*), count(DISTINCT (time, device_no, metric)) FROM reading"
         )
@@ -183,10 +183,10 @@ async def test_the_move_goes_on_under_writers_and_after_a_kill(
     await rollup.roll_up(plain, now + 3 * DAY)
     assert await adoption.plan(plain) is None
     code, said = await asyncio.to_thread(command.run, "adopt-timescale")
-    assert (code, "Nothing to do" in said, "mode: apache" in said) == (0, True, True)
+    assert (code, "Nothing to do" in said, f"mode: {storage_mode}" in said) == (0, True, True)
 
 
-@APACHE
+@TIMESCALE
 async def test_a_dry_run_tells_and_changes_nothing_and_a_move_can_be_undone(
     plain: Database, command: Command, now: datetime
 ) -> None:
@@ -209,15 +209,15 @@ async def test_a_dry_run_tells_and_changes_nothing_and_a_move_can_be_undone(
     assert left == 0
 
 
-@APACHE
+@TIMESCALE
 async def test_a_large_table_is_not_converted_behind_everybodys_back(
-    plain: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+    plain: Database, storage_mode: StorageMode, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(modes, "_AT_ONCE", 1000)
     await modes.enable_extension(plain)
-    assert await modes.ensure_storage(plain, StorageMode.APACHE, now) is StorageMode.PLAIN
+    assert await modes.ensure_storage(plain, storage_mode, now) is StorageMode.PLAIN
     told: list[str] = []
-    assert await adoption.adopt(plain, now, told.append) is StorageMode.APACHE
+    assert await adoption.adopt(plain, now, told.append) is storage_mode
     assert told[-1].startswith("The books agree")
 
 

@@ -1,6 +1,7 @@
-"""Every statement of the Community mode, sent to the real extension, whose licence refuses it.
+"""Every statement of the Community mode, sent to the newest extension, whose licence refuses it.
 
-The laboratory has TimescaleDB's Apache edition of the same version. It knows the names of all
+The Community edition of the other tests is some versions old (tools/lab/pglite). The laboratory has
+the Apache edition of the newest one. It knows the names of all
 functions, with their arguments, and of all options of the Community edition, and looks at the
 licence only when it has understood a statement. So the refusal, and nothing else, shows:
 
@@ -11,7 +12,7 @@ licence only when it has understood a statement. So the refusal, and nothing els
 - of CREATE MATERIALIZED VIEW … WITH (timescaledb.continuous, …): the same of its options, and that
   PostgreSQL understands the query; not that it is one that can be kept up to date.
 
-What the jobs then do is shown by nothing but SILVERLINE_TEST_COMMUNITY_URL (conftest.py).
+What the statements bring about is shown by test_community_jobs.py.
 """
 
 import re
