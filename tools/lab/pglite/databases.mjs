@@ -13,6 +13,7 @@ export class Database {
   #holder = null;
   #waiting = [];
   #image = null;
+  #crash = null;
 
   constructor(postgres) {
     this.#postgres = postgres;
@@ -51,16 +52,20 @@ export class Database {
   /** Send whole messages to the session, with bytes for COPY to read, and return what it says. */
   async say(messages, bytes) {
     this.#image = null;
-    await this.#postgres._handleBlob(bytes && new Blob([bytes]));
+    let status = "I";
     try {
+      if (this.#crash) throw this.#crash;
+      await this.#postgres._handleBlob(bytes && new Blob([bytes]));
       const answer = Buffer.from(await this.#postgres.execProtocolRaw(Buffer.concat(messages)));
-      if (statusAfter(answer) === "I") this.#next();
+      await this.#postgres._cleanupBlob();
+      status = statusAfter(answer);
       return answer;
     } catch (error) {
-      this.#next();
-      throw error;
+      // What PostgreSQL refuses is an answer. This is the end of it.
+      this.#crash ??= new Error(`the database has crashed (${error.message})`);
+      throw this.#crash;
     } finally {
-      await this.#postgres._cleanupBlob();
+      if (status === "I") this.#next();
     }
   }
 
@@ -70,7 +75,7 @@ export class Database {
   }
 
   async close() {
-    await this.#postgres.close();
+    if (!this.#crash) await this.#postgres.close();
   }
 
   #next() {

@@ -25,7 +25,7 @@ import {
 const CREATE = /^\s*CREATE DATABASE "([^"]+)" TEMPLATE "([^"]+)"/i;
 const DROP = /^\s*DROP DATABASE "([^"]+)"/i;
 const ALTER = /^\s*ALTER DATABASE /i;
-const COPY = /^\s*COPY\s+\S+\s*\(([^)]*)\)\s*FROM STDIN/i;
+const COPY = /^\s*COPY\s+\S+\s*(?:\(([^)]*)\))?\s*FROM STDIN/i;
 // What would mean something else in one session for all. No configuration file is read, so the setting
 // does not tell of the library that is loaded; and nobody may forget the statements of the others.
 const MEANT = [
@@ -98,7 +98,7 @@ class Connection {
     const copy = COPY.exec(query);
     if (!copy) return this.#database.say(asked);
     this.#copying = query;
-    return copyIn(copy[1].split(",").length, /BINARY/i.test(query));
+    return copyIn((copy[1] ?? "").split(",").length, /BINARY/i.test(query));
   }
 
   async #copied(asked) {
