@@ -68,9 +68,12 @@ def _find_heading(rows: Sequence[SheetRow]) -> tuple[int, dict[int, str]] | None
 
 
 def _plain(title: str) -> str:
-    title = unicodedata.normalize("NFKC", title).lower()
-    title = re.sub(r"\(.*?\)|\[.*?\]|【.*?】", "", title)
-    return re.sub(r"[\s*:_\-/·。、]+", "", title)
+    return _whole(re.sub(r"\(.*?\)|\[.*?\]|【.*?】", "", unicodedata.normalize("NFKC", title)))
+
+
+def _whole(title: str) -> str:
+    """A name with what stands in brackets: often that alone tells two models apart."""
+    return re.sub(r"[\s*:_\-/·。、]+", "", unicodedata.normalize("NFKC", title).lower())
 
 
 def _models() -> dict[str, set[str]]:
@@ -78,7 +81,8 @@ def _models() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for model in PROFILES.values():
         for name in (model.code, model.title("zh"), model.title("en")):
-            found.setdefault(_plain(name), set()).add(model.code)
+            for written in {_whole(name), _plain(name)}:
+                found.setdefault(written, set()).add(model.code)
     return found
 
 
@@ -131,7 +135,7 @@ class _Reader:
         return text
 
     def _model(self, row: SheetRow, text: str) -> str:
-        found = self._models.get(_plain(text), set())
+        found = self._models.get(_whole(text)) or self._models.get(_plain(text), set())
         if len(found) == 1:
             return next(iter(found))
         self._say(row, "profile", "ambiguous" if found else "unknown")

@@ -83,6 +83,10 @@ def _same(value: Scalar, wanted: Scalar) -> bool:
     return isinstance(value, bool) == isinstance(wanted, bool) and value == wanted
 
 
+_OF_LORAWAN = frozenset({"chirpstack", "tts"})
+"""Servers of the same sensors: a model of one is a model of the other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A model of device.
@@ -118,6 +122,12 @@ class Profile:
     def title(self, language: str) -> str:
         """The title in this language (`zh…`, else English)."""
         return self.title_zh if language.startswith("zh") else self.title_en
+
+    def speaks_for(self, model: "Profile") -> bool:
+        """Whether devices of that model may be behind a gateway of this one."""
+        if model.type is DeviceType.GATEWAY:
+            return False
+        return model.codec == self.codec or {model.codec, self.codec} <= _OF_LORAWAN
 
     def bridge_topics(self, device_id: str) -> tuple[str, ...]:
         """The base topics of this very bridge."""

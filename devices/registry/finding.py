@@ -80,15 +80,16 @@ async def export(
     return found
 
 
-async def exported(db: Database, numbers: Sequence[int]) -> AsyncIterator[list[Device]]:
-    """Yield the devices of an export in parts.
+async def exported(db: Database, numbers: Sequence[int]) -> AsyncIterator[list[tuple[Device, str]]]:
+    """Yield the devices of an export in parts, each with its name in its protocol (or none).
 
     Each part is a read of its own: a slow reader holds no connection.
     """
     for begin in range(0, len(numbers), _EXPORT_CHUNK):
         async with db.connection() as conn:
             rows = await inventory.of_numbers(conn, numbers[begin : begin + _EXPORT_CHUNK])
-        yield rows
+            names = await history_store.names_of(conn, [device.no for device in rows])
+        yield [(device, names.get(device.no, "")) for device in rows]
 
 
 async def overview(tx: Tx, device_id: str, actor: Actor, now: datetime) -> Overview:
@@ -123,9 +124,7 @@ async def to_put_behind(tx: Tx, gateway: Device, actor: Actor, text: str) -> lis
     """
     own = PROFILES.get(gateway.profile)
     models = [
-        model.code
-        for model in PROFILES.values()
-        if own is not None and model.codec == own.codec and model.type is not DeviceType.GATEWAY
+        model.code for model in PROFILES.values() if own is not None and own.speaks_for(model)
     ]
     return await inventory.to_put_behind(tx, gateway, models, text, scope=actor.division, limit=20)
 

@@ -1,11 +1,12 @@
 """SQL of what happened to a device: bindings, other names, alarms, the last change."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from devices.registry.model import Address, AlarmRow, Binding, Change
-from kernel.db import Tx, execute, fetch_all, fetch_one
+from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples
 
 
 async def open_binding(
@@ -83,6 +84,17 @@ async def aliases(tx: Tx, device_no: int) -> list[Address]:
         "SELECT codec, address FROM device_alias WHERE device_no = %s ORDER BY 1, 2",
         (device_no,),
     )
+
+
+async def names_of(tx: Tx, nos: Sequence[int]) -> dict[int, str]:
+    """Return a name in a protocol, one of each device that has any."""
+    rows = await fetch_tuples(
+        tx,
+        "SELECT DISTINCT ON (device_no) device_no, address FROM device_alias"
+        " WHERE device_no = ANY(%s) ORDER BY device_no, codec, address",
+        (list(nos),),
+    )
+    return {int(no): str(address) for no, address in rows}
 
 
 async def alarms(tx: Tx, device_no: int, limit: int) -> list[AlarmRow]:

@@ -150,7 +150,7 @@ async def export_csv(request: Request, actor: Reader, ctx: Context, now: Now) ->
         now,
         [tr.gettext(title) for title in COLUMNS],
         finding.exported(ctx.db, numbers),
-        lambda device: _line(device, actor, tr, now),
+        lambda row: _line(*row, actor, tr, now),
     )
 
 
@@ -162,9 +162,9 @@ async def export_xlsx(request: Request, actor: Reader, ctx: Context, now: Now) -
     numbers = await _chosen(request, actor, ctx, now, finding.WORKBOOK_LIMIT)
     tr = words_of(request, now)
     lines = [
-        _line(device, actor, tr, now)
+        _line(device, name, actor, tr, now)
         async for devices in finding.exported(ctx.db, numbers)
-        for device in devices
+        for device, name in devices
     ]
     sheet = Sheet(tr.gettext(N_("设备")), [tr.gettext(title) for title in COLUMNS], lines)
     data = await asyncio.to_thread(write_xlsx, [sheet])
@@ -234,11 +234,12 @@ COLUMNS = (
     N_("测试到（北京时间）"),
     N_("外出到（北京时间）"),
     N_("维护到（北京时间）"),
+    N_("协议中的名称"),
 )
 
 
 def _line(
-    device: Device, actor: Actor, tr: Translator, now: datetime
+    device: Device, name_in_protocol: str, actor: Actor, tr: Translator, now: datetime
 ) -> list[str | int | float | None]:
     seen = device.last_seen_at
     ends = [device.modes.until(mode) for mode in DeviceMode]
@@ -257,4 +258,5 @@ def _line(
         device.battery_percent,
         device.firmware,
         *(f"{end.astimezone(LOCAL):%Y-%m-%d %H:%M}" if end and end > now else "" for end in ends),
+        name_in_protocol,
     ]

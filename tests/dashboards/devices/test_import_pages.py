@@ -80,7 +80,10 @@ def test_the_template_lists_every_model_and_is_understood() -> None:
 async def test_the_exported_workbook_can_be_imported_elsewhere(
     site: Site, technician: Visitor
 ) -> None:
-    good = await upload(technician, "编号,型号,序列号\nW-1,sl-watch-1,007\n")
+    # The names of these models differ in what stands in brackets only.
+    good = await upload(
+        technician, "编号,型号,序列号,协议中的名称\nW-1,setracker-4g,007,8800000015\n"
+    )
     await technician.submit(good.headers["location"] + "/confirm")
     exported = await technician.get(f"{ROOT}/export.xlsx?q=W-1")
     assert exported.status_code == 200
@@ -93,4 +96,6 @@ async def test_the_exported_workbook_can_be_imported_elsewhere(
     # Every cell is understood; what is wrong with it is that the device is here already.
     assert "1 行里有 1 行有问题" in technician.text
     assert "这个编号已经登记过" in technician.text
+    assert "另一台设备已经用了这个名称" in technician.text
+    assert "不止一个型号" not in technician.text
     assert "007" in technician.text

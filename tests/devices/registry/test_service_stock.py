@@ -315,13 +315,15 @@ async def test_an_export_is_scoped_and_on_record(db: Database, now: datetime) ->
     async with db.transaction() as tx:
         city = await add_person(tx, now)
         near = await add_person(tx, now, username="near", division="150102")
-        await add_device(tx, city, now, "W-1", division=XINCHENG)
+        await add_device(
+            tx, city, now, "W-1", division=XINCHENG, profile="setracker-4g", address="8800000015"
+        )
         await add_device(tx, city, now, "W-2", division=YUQUAN)
         await add_device(tx, city, now, "W-3", division=CITY)
     async with db.transaction() as tx:
         numbers = await finding.export(tx, near, DeviceFilters(), DeviceOrder(limit=1), now)
     rows = [row async for part in finding.exported(db, numbers) for row in part]
-    assert [row.id for row in rows] == ["W-1"]
+    assert [(device.id, name) for device, name in rows] == [("W-1", "8800000015")]
     async with db.connection() as conn:
         logged = await fetch_value(
             conn, "SELECT detail::text FROM audit_log WHERE action = 'device.exported'"
@@ -359,3 +361,14 @@ async def test_a_device_behind_a_bridge_is_named_in_the_bridges_protocol(
         address="button-1", actor=technician, now=now,
     )  # fmt: skip
     assert await fetch_value(tx, "SELECT codec FROM device_alias", ()) == "tts"
+
+
+async def test_a_sensor_of_lorawan_may_be_put_behind_either_server(
+    tx: Tx, technician: Actor, now: datetime
+) -> None:
+    await add_device(tx, technician, now, "B-0001", profile="ls-ws101")
+    await add_device(tx, technician, now, "W-0001")
+    for server in ("ls-tts", "ls-chirpstack"):
+        gateway = await add_device(tx, technician, now, f"G-{server}", profile=server)
+        found = await finding.to_put_behind(tx, gateway, technician, "")
+        assert [device.id for device in found] == ["B-0001"]
