@@ -205,20 +205,26 @@ class TcpListener:
         """Store one frame and answer it; False when the sender has sent too much nonsense."""
         work = await self._within_allowance(payload, peer)
         decoded = work.decoded if work else None
+        if work is not None and decoded is not None:
+            self._note(peer, work, decoded, payload)
         if work is None or decoded is None or (not work.parts and _is_noise(work, decoded)):
             peer.bad_in_a_row += 1
             return peer.bad_in_a_row < self._settings.tcp_bad_frames
         peer.bad_in_a_row = 0
-        if decoded.device:
-            peer.known = bool(work.parts) or (peer.known and peer.device == decoded.device)
-            peer.device, peer.frame = decoded.device, payload
-        if decoded.utc_offset is not None:
-            peer.utc_offset = decoded.utc_offset
         for reply in decoded.replies:
             peer.writer.write(reply)
         async with asyncio.timeout(self._settings.tcp_idle_seconds):
             await peer.writer.drain()
         return True
+
+    @staticmethod
+    def _note(peer: _Peer, work: Work, decoded: Decoded, payload: bytes) -> None:
+        """Remember who speaks: what follows a login is nobody else's, registered or not."""
+        if decoded.device:
+            peer.known = bool(work.parts) or (peer.known and peer.device == decoded.device)
+            peer.device, peer.frame = decoded.device, payload
+        if decoded.utc_offset is not None:
+            peer.utc_offset = decoded.utc_offset
 
     async def _keep_aside(self, peer: _Peer, payload: bytes, error: CodecError) -> None:
         """What cannot even be cut into frames: kept as one dead letter."""

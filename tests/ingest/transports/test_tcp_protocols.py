@@ -183,6 +183,23 @@ async def test_a_keep_alive_of_a_terminal_that_nobody_registered_is_kept_aside(
     line.close()
 
 
+async def test_what_follows_a_login_that_was_refused_is_kept_under_its_name(
+    home: Home, process: Running
+) -> None:
+    """The SOS of a locator that nobody registered can be replayed once it is there."""
+    await registered(home, "gt06", {"864717003283581"})
+    line = await log_in(process, "gt06")
+    sos = "1a0b16033b3bc90461c2500bfd472800145a0801cc00287d001f714406040102"
+    line.writer.write(packet(0x01, "0869999999999998") + packet(0x26, sos))
+
+    async def kept() -> bool:
+        return await home.letters() == [("unknown_device", "869999999999998", 1)] * 2
+
+    await until(kept)
+    assert await home.count("alarm") == 0
+    line.close()
+
+
 def is_now(year: int, rest: bytes) -> bool:
     month, day, hour, minute, second = rest
     told = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
