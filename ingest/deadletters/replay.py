@@ -4,6 +4,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+
 from devices.codecs import CODECS, codec_for_topic
 from devices.messages import Codec, Frame
 from ingest.deadletters import store
@@ -13,9 +15,11 @@ from ingest.persisting import is_transient
 from ingest.pipeline import Pipeline
 from ingest.work import Delivery, Work
 from kernel.clock import utcnow
-from kernel.db import Database
+from kernel.db import TRANSIENT_ERRORS, Database
 from kernel.logs import describe
 from kernel.outbox import Handler, OutboxItem
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,17 @@ async def replay(
             await store.mark_still_dead(tx, letter_id, reason, result.note)
         else:
             await store.mark_replayed(tx, letter_id, result.note, now)
+    await _note_latest(db, pipeline)
     return result
+
+
+async def _note_latest(db: Database, pipeline: Pipeline) -> None:
+    """Write the newest values: the worker has no ingest beside it that would."""
+    try:
+        await pipeline.latest.flush(db)
+    except TRANSIENT_ERRORS as error:
+        # They stay in memory and go with the next replay.
+        log.warning("replay.latest_not_written", error=type(error).__name__)
 
 
 def _delivery(letter: DeadLetter) -> Delivery:

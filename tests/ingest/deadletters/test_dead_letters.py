@@ -121,6 +121,21 @@ async def test_a_frame_of_an_unknown_device_can_be_replayed_once_it_is_registere
     ]
 
 
+async def test_what_a_replay_brings_is_the_device_s_latest(
+    db: Database, home: Home, feed: Feed, witness: Witness, now: datetime, technician: Actor
+) -> None:
+    payload = body(seq=4, t=now, vitals={"heart_rate": 77})
+    await feed.give(feed.mqtt("silverline/v1/W-0007/vitals", payload, now))
+    letter_id = await only_letter(home)
+    await home.device("W-0007", elder=await home.elder())
+    async with db.transaction() as tx:
+        await service.request_replay(tx, letter_id, actor=technician, now=now)
+    topic, item = (await home.rows("SELECT topic, payload FROM outbox"))[0]
+    handlers = outbox_handlers(db, witness.react, witness.clear)
+    await handlers[topic](OutboxItem(new_id(), topic, None, item, 1))
+    assert await home.rows("SELECT metric, value FROM latest_reading") == [(1, 77.0)]
+
+
 async def test_a_replay_that_fails_says_why_and_stays_open(
     db: Database, home: Home, feed: Feed, pipeline: Pipeline, now: datetime
 ) -> None:
