@@ -18,7 +18,7 @@ from devices.codecs.iw_trv import commands
 from devices.codecs.iw_trv.frames import Packet, open_frame, split
 from devices.codecs.iw_trv.states import STATE, listed, more_states, serving_cell, states_of
 from devices.codecs.properties import battery_status
-from devices.codecs.units import MG_PER_MMOL
+from devices.codecs.units import MG_PER_MMOL, celsius
 from devices.messages import (
     AlarmSignal,
     Codec,
@@ -42,6 +42,7 @@ _FIX = re.compile(
     re.ASCII | re.DOTALL,
 )
 _HEARTBEAT = re.compile(STATE + r"(?P<more>\d*)", re.ASCII)
+_HOTTEST_CELSIUS = 60
 # A sugar of 25 mmol/L and more is rare, one of 25 mg/dL deadly: larger numbers are mg/dL.
 _SUGAR_MG = 25
 
@@ -231,15 +232,14 @@ def _health(packet: Packet) -> _Part:
     numbers = [_number(text) for text in fields[2].split("|")]
     if metrics == _PRESSURES:
         numbers[:2] = sorted(numbers[:2], key=lambda number: number or 0)
-    readings = tuple(
-        Reading(metric, value) for metric, value in zip(metrics, numbers, strict=False) if value
-    )
+    pairs = zip(metrics, numbers, strict=False)
+    readings, warnings = _measured([(metric, value) for metric, value in pairs if value])
     states: dict[str, Scalar] = {} if readings else {"measurement": "failed"}
     message = _message(packet, "vitals", readings, None, states)
     at = _local_time(fields[0])
     if at is None:
-        return _Part((message,), ("bad_time: the time cannot be read",))
-    return _Part((replace(message, at=at, flags=message.flags - {Flag.TIME_MISSING}),))
+        return _Part((message,), (*warnings, "bad_time: the time cannot be read"))
+    return _Part((replace(message, at=at, flags=message.flags - {Flag.TIME_MISSING}),), warnings)
 
 
 def _local_time(text: str) -> datetime | None:
@@ -278,6 +278,9 @@ def _measured(
         if metric == "glucose" and value >= _SUGAR_MG:
             value = round(value / MG_PER_MMOL, 2)
             warnings.append("glucose is taken as mg/dL")
+        elif metric == "body_temperature" and value >= _HOTTEST_CELSIUS:
+            value = round(celsius(value), 2)
+            warnings.append("the temperature is taken as °F")
         readings.append(Reading(metric, value))
     return tuple(readings), tuple(warnings)
 
