@@ -63,9 +63,8 @@ Demo = Annotated[WebContext, Depends(_demo)]
 @router.get("")
 async def phone(ctx: Demo, actor: Handler, now: Now) -> Response:
     """Return the calls and texts of the last twelve hours, newest first."""
-    del actor
     async with ctx.db.connection() as conn:
-        attempts = await store.recent(conn, now - _SHOWN)
+        attempts = await store.recent(conn, now - _SHOWN, actor.division)
     return as_json({"items": [_ringing(attempt, ctx.cipher) for attempt in attempts]})
 
 
@@ -74,9 +73,8 @@ async def answer(
     attempt_id: uuid.UUID, body: AnswerBody, ctx: Demo, actor: Handler, now: Now
 ) -> Response:
     """Pick up, press a key, hang up: the same reports that a carrier makes."""
-    del actor
     async with ctx.db.transaction() as tx:
-        attempt = await store.get(tx, attempt_id)
+        attempt = await store.within(tx, attempt_id, actor.division)
         if attempt is None:
             raise NotFound("there is no such call")
         if not _can_answer(attempt):

@@ -73,13 +73,23 @@ async def of_incident(tx: Tx, incident_id: uuid.UUID) -> list[Attempt]:
     )
 
 
-async def recent(tx: Tx, since: datetime) -> list[Attempt]:
+_IN_SCOPE: LiteralString = """ AND EXISTS (SELECT 1 FROM incident i
+    WHERE i.id = contact_attempt.incident_id AND starts_with(i.division_code, %s))"""
+
+
+async def within(tx: Tx, attempt_id: uuid.UUID, scope: str) -> Attempt | None:
+    """Return one attempt of an incident within the division prefix."""
+    return await fetch_one(tx, Attempt, _SELECT + " WHERE id = %s" + _IN_SCOPE, (attempt_id, scope))
+
+
+async def recent(tx: Tx, since: datetime, scope: str) -> list[Attempt]:
     """Return the attempts since a moment, newest first (the demonstration's telephone)."""
     return await fetch_all(
         tx,
         Attempt,
-        _SELECT + " WHERE created_at >= %s ORDER BY created_at DESC, id DESC LIMIT 100",
-        (since,),
+        _SELECT + " WHERE created_at >= %s" + _IN_SCOPE + " ORDER BY created_at DESC, id DESC"
+        " LIMIT 100",
+        (since, scope),
     )
 
 

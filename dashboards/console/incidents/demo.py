@@ -49,7 +49,7 @@ async def answer(sent: Form, ctx: Demo, attempt_id: uuid.UUID) -> Response:
     del ctx
 
     async def do(tx: Tx) -> None:
-        attempt = await contact_store.get(tx, attempt_id)
+        attempt = await contact_store.within(tx, attempt_id, sent.actor.division)
         if attempt is None or attempt.incident_id != sent.incident_id:
             raise NotFound("there is no such call")
         key = sent.values.get("key", "")

@@ -361,6 +361,12 @@ async def test_the_demonstration_picks_up_for_somebody(
     async with world.db.transaction() as tx:
         attempt = await contacts.call_contacts_in_order(tx, held.id, seat.actor, world.now)
         await contacts.attempt_progress(tx, str(attempt), AttemptStatus.RINGING, None, world.now)
+    elsewhere = await site.login("赵敏", division="150105")
+    await elsewhere.see("/console")
+    answer = await elsewhere.post(
+        f"{at(fall)}/demo/answer/{attempt}", data=elsewhere.form("/account/duty") | {"key": "1"}
+    )
+    assert answer.status_code == 404
     await seat.see(at(fall))
     await seat.fill(f"{at(fall)}/demo/answer/{attempt}", key="1")
     assert "按键：知晓" in seat.part(f"reach-{elder.contact_ids[0]}")

@@ -209,6 +209,10 @@ async def test_the_demonstrations_phone_shows_links_and_picks_up(site: Site, wor
     await _do(client, incident.id, "call", who="next")
     (ringing,) = (await client.get("/api/demo/phone")).json()["items"]
     assert ringing["can_answer"]
+    elsewhere, _ = await site.login("包头坐席", division="1502")
+    assert (await elsewhere.get("/api/demo/phone")).json()["items"] == []
+    refused = await elsewhere.post(f"/api/demo/phone/{ringing['id']}/answer", json={})
+    assert refused.status_code == 404
     answered = await client.post(f"/api/demo/phone/{ringing['id']}/answer", json={"digits": "1"})
     assert answered.json()["attempt"]["status"] == "completed"
     again = await client.post(f"/api/demo/phone/{ringing['id']}/answer", json={})
