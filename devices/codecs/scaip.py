@@ -34,6 +34,8 @@ MAX_FRAME = 8 * 1024
 _REQUEST = re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?<mrq(?:\s[^<>]*)?>(.*)</mrq>\s*", re.DOTALL)
 _ELEMENT = re.compile(r"\s*<([a-z]{2,8})(?:\s[^<>]*)?>([^<>]*)</\1>|\s*<([a-z]{2,8})\s*/>")
 _STATUS_ALARM = 10
+# The string's end of a program in C comes along with some controllers' messages.
+_AROUND = b" \t\r\n\0"
 _SHOWN = (
     "pri", "dty", "did", "dco", "dte", "stc", "stt", "ste", "lco", "lva", "lte", "crd", "tdc",
     "ico", "ite",
@@ -101,10 +103,11 @@ def _fields(payload: bytes) -> dict[str, str]:
     What is nested in an element, a comment or a namespace must not keep an alarm from ringing; and
     some controllers write a bare `&`, which is no XML, into a text.
     """
+    payload = payload.strip(_AROUND)
     if b"<!DOCTYPE" in payload or b"\0" in payload:
         raise CodecError("not_a_frame", "the body is not one mrq element")
     try:
-        root = ElementTree.fromstring(payload.strip())  # noqa: S314 - nothing can be declared
+        root = ElementTree.fromstring(payload)  # noqa: S314 - nothing can be declared
     except (ElementTree.ParseError, LookupError, ValueError):
         return _plain_fields(payload.decode("utf-8", "replace"))
     if _local(root.tag) != "mrq":
