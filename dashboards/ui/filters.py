@@ -189,6 +189,9 @@ class _Written:
         text = ago_text(moment, self.now(), self.tr)
         return time_element(moment, text, self.tr.locale, relative=True)
 
+    def seconds_ago(self, seconds: float) -> str:
+        return self.ago(self.now() - timedelta(seconds=seconds))
+
     def day(self, value: date | None) -> str:
         if value is None:
             return NOTHING
@@ -222,6 +225,7 @@ def make_filters(tr: Translator, now: Callable[[], datetime]) -> dict[str, Calla
     return {
         "when": written.when,
         "ago": written.ago,
+        "seconds_ago": written.seconds_ago,
         "day": written.day,
         "age": written.age,
         "seconds_since": written.seconds_since,
