@@ -22,7 +22,7 @@ from app.embedded.delivery import AWAY, KeepingBroker, KeepingHandler, session_n
 from app.embedded.tls import TlsContext, TlsListener
 from devices.certificates import service as certificates
 from devices.credentials import service as credentials
-from devices.credentials.model import Grant
+from devices.credentials.model import PROTOCOL_PREFIX, Grant
 from kernel.clock import utcnow
 from kernel.db import TRANSIENT_ERRORS, Database, Tx
 
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 # Within this time a connection that was let in before a revocation has taken its place.
 SETTLED_SECONDS = 5.0
 REFRESH_SECONDS = 10.0
+_MOST_SAID, _LONGEST_SAID = 1_000, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
         self._db: Database | None = None
         self._opening = asyncio.Lock()
         self._grants: dict[str, Grant] = {}
+        self._said: set[tuple[str, str, str]] = set()
 
     async def _database(self) -> Database:
         async with self._opening:
@@ -129,9 +131,24 @@ class RegistryDoor(BaseAuthPlugin, BaseTopicPlugin):
         grant = self._grants.get(session.username or "")
         if grant is None:
             return False
-        if action == Action.PUBLISH:
-            return grant.may_publish(topic)
-        return grant.may_subscribe(topic)
+        publishes = action == Action.PUBLISH
+        may = grant.may_publish(topic) if publishes else grant.may_subscribe(topic)
+        if not may:
+            self._say_refused(grant, topic, "publish" if publishes else "subscribe")
+        return may
+
+    def _say_refused(self, grant: Grant, topic: str, action: str) -> None:
+        """Tell the log once: MQTT 3.1.1 has no answer that would tell the device."""
+        refused = (grant.device_id, topic[:_LONGEST_SAID], action)
+        if refused in self._said:
+            return
+        if len(self._said) >= _MOST_SAID:
+            self._said.clear()
+        self._said.add(refused)
+        own = [f"{PROTOCOL_PREFIX}/{grant.device_id}", *grant.base_topics]
+        log.warning(
+            "broker.topic_refused", device=refused[0], topic=refused[1], action=action, may_use=own
+        )
 
 
 class DoorBroker(KeepingBroker):

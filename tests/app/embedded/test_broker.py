@@ -154,9 +154,15 @@ async def test_a_device_publishes_under_its_own_id_only(
     await eventually(listener.subscribed.is_set)
     sender = Client(port, "P-0001", "P-0001", password)
     await eventually(sender.connected.is_set)
-    for topic in ("P-0002/alarm", "P-0001/command", "P-0001/alarm"):
-        sender.publish(f"silverline/v1/{topic}", "{}")
-    await eventually(lambda: bool(listener.received))
+    with capture_logs() as logs:
+        for topic in ("P-0002/alarm", "P-0002/alarm", "P-0001/command", "P-0001/alarm"):
+            sender.publish(f"silverline/v1/{topic}", "{}")
+        await eventually(lambda: bool(listener.received))
+    # The device is told nothing: whoever sets it up finds it here, each topic once.
+    said = [(one["device"], one["topic"]) for one in logs if one["event"].endswith("topic_refused")]
+    assert said == [
+        ("P-0001", "silverline/v1/P-0002/alarm"), ("P-0001", "silverline/v1/P-0001/command"),
+    ]  # fmt: skip
     assert [topic for topic, _ in listener.received] == ["silverline/v1/P-0001/alarm"]
     sender.mqtt.subscribe("silverline/v1/+/alarm", 1)
     await eventually(sender.subscribed.is_set)
