@@ -20,7 +20,7 @@ from devices.codecs.homeassistant.codec import Adopted, AdoptedEntities, decode_
 from devices.codecs.homeassistant.config import entity_of
 from devices.messages import Codec, CodecError, Decoded, Frame, Message, Position
 from devices.metrics import METRICS
-from devices.profiles import PROFILES, interpret
+from devices.profiles import PROFILES, Profile, interpret
 from kernel.errors import Invalid, NotFound
 
 LONGEST_FRAME = 1024 * 1024
@@ -279,18 +279,18 @@ def codec_list() -> list[dict[str, Any]]:
             "topics": _topics(codec),
             "decode_with": _inputs(codec),
             "commands": sorted(codec.commands),
-            "profiles": sorted(p.code for p in PROFILES.values() if p.codec == codec.name),
-            "capabilities": sorted(
-                {
-                    c.value
-                    for p in PROFILES.values()
-                    if p.codec == codec.name
-                    for c in p.capabilities
-                }
-            ),
+            "profiles": sorted(model.code for model in _models(codec)),
+            "capabilities": sorted({c.value for p in _models(codec) for c in p.capabilities}),
         }
         for codec in CODECS.values()
     ]
+
+
+def _models(codec: Codec) -> list[Profile]:
+    """The models of a codec, and those that a bridge of it speaks for."""
+    own = [model for model in PROFILES.values() if model.codec == codec.name]
+    behind = (m for m in PROFILES.values() if any(bridge.speaks_for(m) for bridge in own))
+    return list({model.code: model for model in (*own, *behind)}.values())
 
 
 def _inputs(codec: Codec) -> str:

@@ -93,6 +93,13 @@ def test_the_list_names_every_codec_once_with_its_transport() -> None:
     assert commands["scaip"] == []
 
 
+def test_the_list_names_the_sensors_of_a_server_that_shares_them() -> None:
+    listed = {entry["codec"]: entry for entry in decoding.codec_list()}
+    assert {"ls-tts", "ls-vs373", "ls-ws101"} <= set(listed["tts"]["profiles"])
+    assert "fall" in listed["tts"]["capabilities"]
+    assert "ls-tts" not in listed["chirpstack"]["profiles"]
+
+
 def documented_commands(project: Path) -> dict[str, set[str]]:
     """The table of docs/devices.md, section Commands: what can be said in each protocol."""
     text = (project / "docs/devices.md").read_text("utf-8")
