@@ -98,7 +98,8 @@ def judge(rollout: Rollout, progress: Progress, now: datetime) -> Verdict:
     It ends when more than its share of the step has failed. A step is over when nobody is at it,
     nobody that we hear is left to be asked, and its time has passed; devices that are away get it
     with the last step, which goes on until they all have come back or somebody ends it. A step in
-    which nobody has made it leads to no other, and be it a single canary.
+    which nobody has made it leads to no other, and be it a single canary. A step without a device
+    has nothing to watch and is over at once.
     """
     decided = progress.step_installed + progress.step_failed
     too_many = progress.step_failed * 100 > rollout.failure_percent * decided
@@ -108,9 +109,10 @@ def judge(rollout: Rollout, progress: Progress, now: datetime) -> Verdict:
         return Verdict.GO_ON
     if rollout.step >= rollout.last_step:
         return Verdict.COMPLETE if progress.pending == 0 else Verdict.GO_ON
+    if decided == 0:
+        # Where all of it are away, going on would ask the many before the few have tried it.
+        return Verdict.GO_ON if progress.pending else Verdict.NEXT_STEP
     if now - rollout.step_since < timedelta(minutes=rollout.soak_minutes):
         return Verdict.GO_ON
-    if progress.step_failed and not progress.step_installed and rollout.failure_percent < 100:
-        return Verdict.ABORT
-    # Nobody of it was there: going on would ask the many before the few have tried it.
-    return Verdict.NEXT_STEP if decided or progress.pending == 0 else Verdict.GO_ON
+    in_vain = progress.step_installed == 0 and rollout.failure_percent < 100
+    return Verdict.ABORT if in_vain else Verdict.NEXT_STEP

@@ -111,8 +111,9 @@ async def start_rollout(
 ) -> Rollout:
     """Begin to roll a package out in the actor's division or a part of it.
 
-    Raises NotFound, Invalid (steps: form; canaries: too_many; soak_minutes, failure_percent: range;
-    division: outside) and Conflict: withdrawn, or another roll-out of the model is open there.
+    Raises NotFound, Invalid (steps: form; canaries: too_many, unknown; soak_minutes,
+    failure_percent: range; division: outside) and Conflict: withdrawn, or another roll-out of the
+    model is open there.
     """
     package = await get_package(tx, package_id)
     if package.withdrawn_at is not None:
@@ -121,6 +122,8 @@ async def start_rollout(
     wrong = rules.wrong_rollout(shares, canaries, soak_minutes, failure_percent)
     if not division.startswith(actor.division) or not (division.isdigit() or division == ""):
         wrong["division"] = "outside"
+    elif await store.strangers(tx, package.profile, division, canaries):
+        wrong.setdefault("canaries", "unknown")
     if wrong or shares is None:
         raise Invalid("The roll-out cannot be as it is described.", wrong)
     if not await store.one_rollout_at_a_time(tx, package.profile, division):

@@ -1,6 +1,7 @@
 """SQL of firmware packages and roll-outs."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString
 
@@ -13,7 +14,7 @@ from devices.firmware.model import (
     Target,
     UpdateRow,
 )
-from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples
+from kernel.db import Tx, execute, fetch_all, fetch_one, fetch_tuples, fetch_value
 
 _PACKAGE: LiteralString = """
     SELECT p.id, p.profile, p.version, encode(p.sha256, 'hex') AS sha256, p.size, p.file_name,
@@ -31,16 +32,21 @@ _ROLLOUT: LiteralString = """
 """
 # Devices that a roll-out is for: of its model and division, in service or in stock, on a line of
 # their own, without the version, and not asked yet. `reached` is the share of the step.
-_TARGETS: LiteralString = """
+_ITS_DEVICES: LiteralString = """
     FROM device d LEFT JOIN elder e ON e.id = d.elder_id
     WHERE d.profile = %(profile)s AND d.state IN ('bound', 'stock') AND d.gateway_no IS NULL
       AND starts_with(coalesce(e.division_code, d.division_code), %(division)s)
+"""
+_TARGETS: LiteralString = (
+    _ITS_DEVICES
+    + """
       AND d.firmware IS DISTINCT FROM %(version)s
       AND NOT EXISTS (SELECT FROM firmware_update u
                       WHERE u.rollout_id = %(rollout)s AND u.device_no = d.no)
       AND (d.id = ANY(%(canaries)s) OR
            ('x' || left(md5(%(rollout)s::text || d.id), 7))::bit(28)::int %% 100 < %(percent)s)
 """
+)
 
 
 def _of_rollout(rollout: Rollout) -> dict[str, object]:
@@ -213,6 +219,16 @@ async def targets(tx: Tx, rollout: Rollout, limit: int) -> list[Target]:
         "SELECT d.no, d.id, d.firmware" + _TARGETS + " AND d.online ORDER BY d.no LIMIT %(limit)s",
         _of_rollout(rollout) | {"limit": limit},
     )
+
+
+async def strangers(tx: Tx, profile: str, division: str, canaries: Sequence[str]) -> bool:
+    """Whether a canary is no device that such a roll-out is for, whatever its version."""
+    known: int = await fetch_value(
+        tx,
+        "SELECT count(*)" + _ITS_DEVICES + " AND d.id = ANY(%(canaries)s)",
+        {"profile": profile, "division": division, "canaries": list(canaries)},
+    )
+    return known < len(set(canaries))
 
 
 async def offer(

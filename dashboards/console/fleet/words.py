@@ -100,6 +100,7 @@ PROBLEM = {
     "notes.too_long": N_("说明最长 1000 个字"),
     "steps.form": N_("比例要递增，最后是 100，例如 1, 10, 100"),
     "canaries.too_many": N_("先行设备最多 50 台"),
+    "canaries.unknown": N_("有的编号在所选区域里没有这个型号的设备，请核对先行设备的编号"),
     "soak_minutes.range": N_("请填写 0 到 10080 分钟"),
     "failure_percent.range": N_("请填写 1 到 100"),
     "division.outside": N_("请选择您负责范围内的区域"),

@@ -104,7 +104,7 @@ async def yard(db: Database, now: datetime) -> Yard:
 
 
 async def test_canaries_first_then_a_share_then_everybody(yard: Yard) -> None:
-    await yard.start(canaries=["W-07", "W-08", "P-1", "W-99"])
+    await yard.start(canaries=["W-07", "W-08", "W-07"])
     await yard.look()
     first = await yard.asked()
     async with yard.db.connection() as conn:
@@ -298,6 +298,10 @@ async def test_it_stays_in_its_division_and_two_do_not_meet(yard: Yard) -> None:
     for wrong, fields in (
         ({"division": "1502"}, {"division": "outside"}),
         ({"steps": "50"}, {"steps": "form"}),
+        # Of another model, of nobody, of another place: nobody would have tried it before the many.
+        ({"canaries": ["W-07", "P-1"]}, {"canaries": "unknown"}),
+        ({"canaries": ["W-99"]}, {"canaries": "unknown"}),
+        ({"canaries": ["W-07"], "division": "150104"}, {"canaries": "unknown"}),
         ({"soak_minutes": -1, "failure_percent": 0},
          {"soak_minutes": "range", "failure_percent": "range"}),
     ):  # fmt: skip

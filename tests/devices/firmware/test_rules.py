@@ -40,7 +40,9 @@ def rollout(now: datetime, **more: Any) -> Rollout:
         ({"step_installed": 9, "pending": 3}, 60, 1, Verdict.NEXT_STEP),
         # All of it are away: the many must not try it before the few.
         ({"pending": 3}, 999, 1, Verdict.GO_ON),
-        ({}, 60, 1, Verdict.NEXT_STEP),
+        # Nobody is of it: there is nothing to watch.
+        ({}, 0, 1, Verdict.NEXT_STEP),
+        ({"installed": 4}, 0, 1, Verdict.NEXT_STEP),
         # One failure is its own fault; two of four are not. Two of ten are within the limit.
         ({"step_installed": 1, "step_failed": 1, "pending_online": 5}, 0, 1, Verdict.GO_ON),
         ({"step_installed": 2, "step_failed": 2, "pending_online": 5}, 0, 1, Verdict.ABORT),
