@@ -59,6 +59,7 @@ def _plain(found: StorageStatus) -> dict[str, Any]:
         },
         "rollup_lag_seconds": None if found.lag is None else round(found.lag.total_seconds()),
         "late_hours_waiting": found.waiting.late_marks,
+        "readings_of_deleted_days_waiting": found.waiting.past,
         "readings_without_partition": found.waiting.in_default,
         "readings_in_the_last_hour": found.last_hour,
         "moving": found.moving,
@@ -90,6 +91,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         else f"rollup: closed until {timedelta(seconds=lag)} ago"
     )
     said.append(f"late hours to compute again: {found['late_hours_waiting']:,}")
+    said.append(f"readings of deleted days to add: {found['readings_of_deleted_days_waiting']:,}")
     said.append(
         f"readings without a partition of their own: {found['readings_without_partition']:,}"
     )

@@ -8,7 +8,7 @@ import structlog
 from ingest.telemetry import modes, move_store, rollup, rollup_store, schema_store
 from ingest.telemetry.model import StorageMode, TelemetrySettings
 from ingest.telemetry.rollup import Recompute
-from ingest.telemetry.rules import floor_to, utc_day
+from ingest.telemetry.rules import utc_day
 from kernel.db import Database
 from kernel.jobs import Job
 
@@ -66,15 +66,15 @@ async def delete_old(db: Database, now: datetime, settings: TelemetrySettings) -
             if shape is StorageMode.PLAIN and await move_store.under_way(tx):
                 return
             made = await rollup_store.read_state(tx)
-            late = await rollup_store.oldest_mark(tx)
             ours = shape is not StorageMode.COMMUNITY
             if ours:
+                late = await rollup_store.oldest_mark(tx)
                 horizon = min(now - settings.keep_readings, made.done_15m)
+                # By whole days, as partitions go: what is of a day is either all there or all gone.
+                horizon = utc_day(min(horizon, late or horizon))
             else:
-                # No refresh takes in what comes for days before; this moves long before it is so.
-                horizon = floor_to(_DAY, now - schema_store.refresh_reach(settings)) + 3 * _DAY
-            # By whole days, as partitions go: what is of a day is either all there or all gone.
-            horizon = utc_day(min(horizon, late or horizon))
+                reach = schema_store.refresh_reach(settings.keep_readings)
+                horizon = await rollup_store.refreshed_line(tx, now, reach)
             await schema_store.drop_readings(tx, shape, horizon)
             kept = rollup_store.kept_from(made, now, settings, ours=ours)
             await schema_store.drop_rollups(tx, *kept)

@@ -9,13 +9,15 @@ from datetime import datetime, timedelta
 import psycopg
 import structlog
 
-from ingest.telemetry import move_store, schema_store
+from ingest.telemetry import move_store, rollup_store, schema_store
 from ingest.telemetry.model import StorageError, StorageMode, TelemetrySettings
+from ingest.telemetry.rules import ceil_to
 from kernel.db import Database, Tx
 
 log = structlog.get_logger(__name__)
 # Partitions are made from a little before now, so that what is only hours late finds its own.
 _BEHIND = timedelta(days=2)
+_DAY = timedelta(days=1)
 _ROLLUP_AHEAD = timedelta(days=40)
 # Each waits for three seconds at most; in between, writers and readers get their turn.
 _ATTEMPTS = 5
@@ -80,7 +82,7 @@ async def _ensure_once(
         await _make_partitions(tx, shape, now, settings)
     await _adopt_late_days(db, shape, now, settings)
     if mode is StorageMode.COMMUNITY and shape is not StorageMode.PLAIN:
-        return await _ensure_community(db, shape, settings)
+        return await _ensure_community(db, shape, now, settings)
     return shape
 
 
@@ -150,7 +152,7 @@ async def _adopt_late_days(
 
 
 async def _ensure_community(
-    db: Database, shape: StorageMode, settings: TelemetrySettings
+    db: Database, shape: StorageMode, now: datetime, settings: TelemetrySettings
 ) -> StorageMode:
     try:
         async with db.transaction() as tx:
@@ -162,6 +164,7 @@ async def _ensure_community(
                 await schema_store.run_script(tx, "columnstore.sql")
             elif await schema_store.aggregates_without_sketch(tx):
                 await schema_store.remake_aggregates(tx, settings)
+            await _keep_what_is_deleted(tx, now, settings)
             await schema_store.set_policies(tx, settings)
     except psycopg.errors.LockNotAvailable:
         raise
@@ -170,6 +173,20 @@ async def _ensure_community(
         log.error("telemetry.community_features_failed", error=str(error))
         return shape
     return StorageMode.COMMUNITY
+
+
+async def _keep_what_is_deleted(tx: Tx, now: datetime, settings: TelemetrySettings) -> None:
+    """Move the line of deletion, and close days that a refresh would empty from now on.
+
+    The first before any reading comes: in a new installation, or after a long pause, it is where no
+    refresh reaches. The second when readings are to be kept for longer than they were.
+    """
+    kept = await schema_store.policy_keeps(tx) or settings.keep_readings
+    reach = schema_store.refresh_reach(min(kept, settings.keep_readings))
+    line = await rollup_store.refreshed_line(tx, now, reach)
+    await schema_store.drop_readings(tx, StorageMode.COMMUNITY, line)
+    if kept < settings.keep_readings:
+        await schema_store.close_days(tx, ceil_to(_DAY, line))
 
 
 def _refuse_downgrade(shape: StorageMode, mode: StorageMode) -> None:

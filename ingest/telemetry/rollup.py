@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge
 
 from ingest.telemetry import past_store, rollup_store, schema_store
 from ingest.telemetry.model import StorageMode, TelemetrySettings
-from ingest.telemetry.rollup_store import Mark, RollupState
+from ingest.telemetry.rollup_store import Mark, RollupState, SeenMarks
 from ingest.telemetry.rules import floor_to
 from kernel.db import Database, Tx
 
@@ -81,12 +81,10 @@ async def roll_up(
     past = 0
     while added := await _add_past(db, now, settings, ours=closes):
         past += added
+    if not closes:
+        return RollupResult(buckets, await _redo_refreshed(db, now, settings, recompute), past)
     late = 0
-    if not closes and not await _refresh_late(db, now, settings):
-        return RollupResult(buckets, late, past)
-    # A policy of the database deletes without telling us how far it went.
-    horizon = None if closes else now - settings.keep_readings
-    while hours := await _redo_late(db, now, horizon, recompute):
+    while hours := await _redo_late(db, now, recompute):
         late += hours
     return RollupResult(buckets, late, past)
 
@@ -157,21 +155,36 @@ async def _add_past(db: Database, now: datetime, settings: TelemetrySettings, *,
     return added
 
 
-async def _refresh_late(db: Database, now: datetime, settings: TelemetrySettings) -> bool:
+async def _redo_refreshed(
+    db: Database, now: datetime, settings: TelemetrySettings, recompute: Recompute | None
+) -> int:
     """Community edition: refresh what late data touched, before anybody is told of it.
 
     The policies would do it some minutes later, and in batches of which they leave a rest for their
-    next run.
-    Returns whether it was done; one that meets a policy's is refused, and the next run tries again.
+    next run. What comes during a refresh may not be in it: its mark is for the next one. Returns
+    how many marks there were; when a refresh is refused, the next run tries again.
     """
-    async with db.transaction() as tx:
-        span = await rollup_store.late_span(tx, now - schema_store.refresh_reach(settings))
-    if span is None:
+    reach = schema_store.refresh_reach(settings.keep_readings)
+    late = 0
+    while True:
+        async with db.transaction() as tx:
+            seen = await rollup_store.see_late_marks(tx, _MARKS_AT_ONCE, now - reach)
+        if not seen.ids or not await _refresh(db, seen):
+            return late
+        # A policy of the database deletes without telling us how far it went.
+        late += await _redo_late(db, now, recompute, now - settings.keep_readings, seen)
+        if len(seen.ids) < _MARKS_AT_ONCE:
+            return late
+
+
+async def _refresh(db: Database, seen: SeenMarks) -> bool:
+    """Return whether it was done: one that meets a policy's is refused."""
+    if seen.first is None or seen.last is None:
         return True
     try:
         async with db.dedicated() as conn:
             for level in ("15m", "1h", "1d"):
-                await rollup_store.refresh(conn, level, *span)
+                await rollup_store.refresh(conn, level, seen.first, seen.last)
     except psycopg.errors.LockNotAvailable:
         log.info("telemetry.refresh_postponed")
         return False
@@ -179,13 +192,17 @@ async def _refresh_late(db: Database, now: datetime, settings: TelemetrySettings
 
 
 async def _redo_late(
-    db: Database, now: datetime, horizon: datetime | None, recompute: Recompute | None
+    db: Database,
+    now: datetime,
+    recompute: Recompute | None,
+    horizon: datetime | None = None,
+    seen: SeenMarks | None = None,
 ) -> int:
     """Take some marks and compute their buckets again; returns how many marks there were."""
     async with db.transaction() as tx:
         await schema_store.no_time_limit(tx)
         await rollup_store.lock_job(tx)
-        marks, taken = await rollup_store.take_late_marks(tx, _MARKS_AT_ONCE, horizon)
+        marks, taken = await rollup_store.take_late_marks(tx, _MARKS_AT_ONCE, horizon, seen)
         if marks:
             hours = [hour for _, hour in marks]
             await schema_store.make_rollup_partitions(tx, min(hours), max(hours) + _HOUR)

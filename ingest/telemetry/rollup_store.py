@@ -10,12 +10,14 @@ is sqrt(value² + 100) / 800. For a heart rate of 72 that is 0.1, for 37 °C 0.0
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ingest.telemetry.model import TelemetrySettings
+from ingest.telemetry.rules import floor_to, utc_day
 from kernel.db import Tx, execute, fetch_one, fetch_tuples, fetch_value
 
 _JOB_LOCK = 0x51_1F_E4_22
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,17 @@ def kept_from(
     """
     quarters, hours = now - settings.keep_15m, now - settings.keep_1h
     return (min(quarters, state.done_1h), min(hours, state.done_1d)) if ours else (quarters, hours)
+
+
+async def refreshed_line(tx: Tx, now: datetime, reach: timedelta) -> datetime:
+    """Community edition: return before which moment no more readings are to come to `reading`.
+
+    No refresh takes in what comes for days before; this moves long before it is so. Never past what
+    is still to be computed again; by whole days of UTC, as chunks go.
+    """
+    line = floor_to(_DAY, now - reach) + 3 * _DAY
+    late = await oldest_mark(tx)
+    return utc_day(min(line, late or line))
 
 
 Mark = tuple[int, datetime]
@@ -141,21 +154,56 @@ async def roll_1d(tx: Tx, start: datetime, end: datetime) -> int:
     )
 
 
-async def take_late_marks(tx: Tx, limit: int, horizon: datetime | None) -> tuple[list[Mark], int]:
+@dataclass(frozen=True, slots=True)
+class SeenMarks:
+    """Community edition: marks that were there at a moment, by where they lie in their table.
+
+    From `first` to `last` is what a refresh still has to take in, both None when nothing is.
+    """
+
+    ids: list[str]
+    first: datetime | None
+    last: datetime | None
+
+
+async def see_late_marks(tx: Tx, limit: int, horizon: datetime) -> SeenMarks:
+    """Community edition: look at some marks, at most `limit`, and leave them there.
+
+    Aggregates have nothing to take in before they begin, and are not refreshed before `horizon`.
+    """
+    seen = await fetch_one(
+        tx,
+        SeenMarks,
+        """
+        SELECT coalesce(array_agg(m.ctid::text), '{}') AS ids,
+               min(m.hour) FILTER (WHERE m.hour >= line.at) AS first,
+               max(m.hour) FILTER (WHERE m.hour >= line.at) AS last
+        FROM (SELECT ctid, hour FROM reading_late LIMIT %s) AS m, (
+            SELECT greatest(%s, done_until) AS at FROM rollup_state WHERE level = '15m') AS line
+        """,
+        (limit, horizon),
+    )
+    return seen or SeenMarks([], None, None)
+
+
+async def take_late_marks(
+    tx: Tx, limit: int, horizon: datetime | None, seen: SeenMarks | None = None
+) -> tuple[list[Mark], int]:
     """Take marks away, at most `limit`; return those to do again, and how many there were.
 
-    The readings that they stand for are visible to the following statements. Marks before what was
-    ever deleted (and before `horizon`) are dropped: a bucket of late readings alone would be wrong.
+    With `seen` only those: what another reading has left since then stays. The readings that they
+    stand for are visible to the following statements. Marks before what was ever deleted (and
+    before `horizon`) are dropped: a bucket of late readings alone would be wrong.
     """
     rows = await fetch_tuples(
         tx,
         """
         DELETE FROM reading_late
-        WHERE ctid = ANY (ARRAY(SELECT ctid FROM reading_late LIMIT %s))
+        WHERE ctid = ANY (coalesce(%s::tid[], ARRAY(SELECT ctid FROM reading_late LIMIT %s)))
         RETURNING device_no, hour, hour >= greatest(
             %s, (SELECT done_until FROM rollup_state WHERE level = 'raw'))
         """,
-        (limit, horizon),
+        (seen.ids if seen else None, limit, horizon),
     )
     return list({(row[0], row[1]) for row in rows if row[2]}), len(rows)
 
@@ -168,22 +216,6 @@ async def oldest_mark(tx: Tx) -> datetime | None:
         " WHERE hour >= (SELECT done_until FROM rollup_state WHERE level = 'raw')",
     )
     return hour
-
-
-async def late_span(tx: Tx, horizon: datetime) -> tuple[datetime, datetime] | None:
-    """Community edition: the first and last hour marked where continuous aggregates begin.
-
-    None when there is none, or none after `horizon`.
-    """
-    ((first, last),) = await fetch_tuples(
-        tx,
-        """
-        SELECT min(hour), max(hour) FROM reading_late
-        WHERE hour >= greatest(%s, (SELECT done_until FROM rollup_state WHERE level = '15m'))
-        """,
-        (horizon,),
-    )
-    return (first, last) if first is not None else None
 
 
 async def refresh(conn: Tx, level: str, first: datetime, last: datetime) -> None:

@@ -180,9 +180,9 @@ async def drop_rollups(tx: Tx, horizon_15m: datetime, horizon_1h: datetime) -> N
     )
 
 
-def refresh_reach(settings: TelemetrySettings) -> timedelta:
+def refresh_reach(keep_readings: timedelta) -> timedelta:
     """How far back a refresh goes: never to readings that are deleted, whose buckets it empties."""
-    return settings.keep_readings - timedelta(days=2)
+    return keep_readings - timedelta(days=2)
 
 
 async def remake_aggregates(tx: Tx, settings: TelemetrySettings) -> None:
@@ -191,34 +191,54 @@ async def remake_aggregates(tx: Tx, settings: TelemetrySettings) -> None:
     await execute(
         tx,
         "SELECT set_config('silverline.refresh_reach', %s::interval::text, true)",
-        (refresh_reach(settings),),
+        (refresh_reach(settings.keep_readings),),
     )
     await run_script(tx, "community_upgrade.sql")
     await run_script(tx, "community.sql")
 
 
+async def policy_keeps(tx: Tx) -> timedelta | None:
+    """Community edition: for how long its policy has kept readings until now, None without one."""
+    kept: timedelta | None = await fetch_value(
+        tx,
+        "SELECT max((config ->> 'drop_after')::interval) FROM timescaledb_information.jobs"
+        " WHERE proc_name = 'policy_retention' AND hypertable_name = 'reading'",
+    )
+    return kept
+
+
+async def close_days(tx: Tx, until: datetime) -> None:
+    """Community edition: the rollup tables take over what lies before a midnight in China."""
+    await no_time_limit(tx)
+    await execute(
+        tx, "SELECT set_config('silverline.close_until', %s::timestamptz::text, true)", (until,)
+    )
+    await run_script(tx, "community_close.sql")
+
+
+_REFRESHES = (
+    ("15m", timedelta(minutes=5)),
+    ("1h", timedelta(minutes=15)),
+    ("1d", timedelta(hours=1)),
+)
+
+
 async def set_policies(tx: Tx, settings: TelemetrySettings) -> None:
     """Community edition: refresh, columnstore and retention as background jobs of the database.
 
-    Policies that are there are replaced, so that changed settings take effect.
+    Those of other settings are replaced. Of the same ones they stay, and with them what is known of
+    their last runs; a retention that was stopped stays so in any case.
     """
-    reach = refresh_reach(settings)
-    for view, every in (("15m", "5 minutes"), ("1h", "15 minutes"), ("1d", "1 hour")):
-        await execute(
-            tx,
-            "SELECT remove_continuous_aggregate_policy("
-            "('reading_cagg_' || %s)::regclass, if_exists => true)",
-            (view,),
-        )
-        await execute(
-            tx,
-            """
-            SELECT add_continuous_aggregate_policy(
-                ('reading_cagg_' || %(level)s)::regclass, start_offset => %(reach)s::interval,
-                end_offset => INTERVAL '1 minute', schedule_interval => %(every)s::interval)
-            """,
-            {"level": view, "reach": reach, "every": every},
-        )
+    if await _policies_fit(tx, settings):
+        return
+    stopped = await fetch_value(
+        tx,
+        "SELECT count(*) > 0 FROM timescaledb_information.jobs WHERE NOT scheduled"
+        " AND proc_name = 'policy_retention' AND hypertable_name = 'reading'",
+    )
+    reach = refresh_reach(settings.keep_readings)
+    for level, every in _REFRESHES:
+        await _set_refresh(tx, level, reach, every)
     await execute(tx, "CALL remove_columnstore_policy('reading', if_exists => true)")
     await execute(
         tx,
@@ -238,6 +258,49 @@ async def set_policies(tx: Tx, settings: TelemetrySettings) -> None:
             "SELECT add_retention_policy(%s::regclass, drop_after => %s::interval)",
             (table, kept),
         )
+    if stopped:
+        await let_policy_delete(tx, allowed=False)
+
+
+async def _set_refresh(tx: Tx, level: str, reach: timedelta, every: timedelta) -> None:
+    await execute(
+        tx,
+        "SELECT remove_continuous_aggregate_policy("
+        "('reading_cagg_' || %s)::regclass, if_exists => true)",
+        (level,),
+    )
+    await execute(
+        tx,
+        """
+        SELECT add_continuous_aggregate_policy(
+            ('reading_cagg_' || %(level)s)::regclass, start_offset => %(reach)s::interval,
+            end_offset => INTERVAL '1 minute', schedule_interval => %(every)s::interval)
+        """,
+        {"level": level, "reach": reach, "every": every},
+    )
+
+
+async def _policies_fit(tx: Tx, settings: TelemetrySettings) -> bool:
+    reach = refresh_reach(settings.keep_readings)
+    wanted: list[tuple[object, ...]] = [("refresh", reach, every) for _, every in _REFRESHES]
+    wanted.append(("columnstore", settings.compress_after, None))
+    kept = (settings.keep_readings, settings.keep_15m, settings.keep_1h)
+    wanted += [("retention", span, None) for span in kept]
+    found = await fetch_tuples(
+        tx,
+        """
+        SELECT 'refresh', (config ->> 'start_offset')::interval, schedule_interval
+        FROM timescaledb_information.jobs
+        WHERE proc_name = 'policy_refresh_continuous_aggregate'
+        UNION ALL
+        SELECT 'columnstore', (config ->> 'compress_after')::interval, NULL
+        FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'
+        UNION ALL
+        SELECT 'retention', (config ->> 'drop_after')::interval, NULL
+        FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'
+        """,
+    )
+    return sorted(found, key=str) == sorted(wanted, key=str)
 
 
 async def aggregates_without_sketch(tx: Tx) -> bool:
@@ -255,7 +318,7 @@ async def aggregates_refreshed(tx: Tx, since: datetime) -> bool:
     answer: bool = await fetch_value(
         tx,
         """
-        SELECT coalesce(bool_and(s.last_successful_finish >= %s), false)
+        SELECT coalesce(bool_and(coalesce(s.last_successful_finish >= %s, false)), false)
         FROM timescaledb_information.jobs j
         LEFT JOIN timescaledb_information.job_stats s USING (job_id)
         WHERE j.proc_name = 'policy_refresh_continuous_aggregate'

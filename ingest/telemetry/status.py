@@ -40,7 +40,7 @@ async def storage_status(db: Database, now: datetime) -> StorageStatus:
             mode=shape,
             possible=await modes.probe(tx),
             extension=(await schema_store.extension(tx)).installed,
-            tables=tuple(await status_store.table_sizes(tx)),
+            tables=tuple(await status_store.table_sizes(tx, shape)),
             rollup=state,
             lag=None if community else max(now - state.done_15m, timedelta()),
             waiting=await status_store.waiting(tx, shape),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.telemetry.model import StorageMode
-from kernel.db import Tx, fetch_all, fetch_one, fetch_tuples, fetch_value
+from kernel.db import Tx, fetch_all, fetch_tuples, fetch_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,28 +20,38 @@ class TableSize:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Late marks to work off, and readings that have no partition of their own."""
+    """Late marks to work off, readings of deleted days, and those without a partition."""
 
     late_marks: int
+    past: int
     in_default: int
 
 
-async def table_sizes(tx: Tx) -> list[TableSize]:
+async def table_sizes(tx: Tx, shape: StorageMode) -> list[TableSize]:
     """Return the tables of readings and rollups; rows are the planner's estimate.
 
-    Chunks of a hypertable are its heirs like partitions are: one query for both.
+    Chunks of a hypertable are its heirs like partitions are: one query for both. In the Community
+    edition what is in the columnstore (`reading_compressed`) and the aggregates are tables as well.
     """
+    roots = await fetch_tuples(
+        tx,
+        """
+        SELECT relname, oid FROM pg_class
+        WHERE relname = ANY (ARRAY['reading', 'reading_partitioned', 'reading_next',
+            'reading_rollup_15m', 'reading_rollup_1h', 'reading_rollup_1d', 'latest_reading'])
+              AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'reading'::regclass)
+        """,
+    )
+    if shape is StorageMode.COMMUNITY:
+        roots += await _tables_of_the_edition(tx)
+    names, oids = zip(*roots, strict=True)
     return await fetch_all(
         tx,
         TableSize,
         """
         WITH RECURSIVE part (root, oid) AS (
-            SELECT c.relname, c.oid FROM pg_class c
-            WHERE c.relname = ANY (ARRAY['reading', 'reading_partitioned', 'reading_next',
-                'reading_rollup_15m', 'reading_rollup_1h', 'reading_rollup_1d', 'latest_reading'])
-                  AND c.relnamespace = (SELECT relnamespace FROM pg_class
-                                        WHERE oid = 'reading'::regclass)
-            UNION ALL
+            SELECT name, oid FROM unnest(%s::text[], %s::oid[]) AS r (name, oid)
+            UNION
             SELECT part.root, i.inhrelid FROM pg_inherits i JOIN part ON part.oid = i.inhparent)
         SELECT root AS name, count(*) - 1 AS parts,
                sum(pg_total_relation_size(oid))::bigint AS bytes,
@@ -50,7 +60,33 @@ async def table_sizes(tx: Tx) -> list[TableSize]:
         FROM part JOIN pg_class USING (oid)
         GROUP BY root ORDER BY bytes DESC, root
         """,
+        (list(names), list(oids)),
     )
+
+
+async def _tables_of_the_edition(tx: Tx) -> list[tuple[str, int]]:
+    rows = await fetch_tuples(
+        tx,
+        """
+        SELECT view_name::text, format('%%I.%%I', materialization_hypertable_schema,
+                                       materialization_hypertable_name)::regclass::oid
+        FROM timescaledb_information.continuous_aggregates WHERE view_name LIKE %s
+        UNION ALL
+        SELECT 'reading_compressed', format('%%I.%%I', c.schema_name, c.table_name)::regclass::oid
+        FROM _timescaledb_catalog.hypertable AS h
+        JOIN _timescaledb_catalog.hypertable AS c ON c.id = h.compressed_hypertable_id
+        WHERE h.table_name = 'reading'
+        UNION ALL
+        -- These are no heirs of it.
+        SELECT 'reading_compressed', to_regclass(format('%%I.%%I', c.schema_name, c.table_name))
+        FROM _timescaledb_catalog.hypertable AS h
+        JOIN _timescaledb_catalog.chunk AS c ON c.hypertable_id = h.compressed_hypertable_id
+        WHERE h.table_name = 'reading'
+              AND to_regclass(format('%%I.%%I', c.schema_name, c.table_name)) IS NOT NULL
+        """,
+        ("reading\\_cagg\\_%",),
+    )
+    return [(name, oid) for name, oid in rows]
 
 
 async def newest_hour(tx: Tx, since: datetime) -> int:
@@ -60,17 +96,13 @@ async def newest_hour(tx: Tx, since: datetime) -> int:
 
 
 async def waiting(tx: Tx, shape: StorageMode) -> Waiting:
-    """Return what maintenance still has to do."""
-    if shape is not StorageMode.PLAIN:
-        late = await fetch_value(tx, "SELECT count(*) FROM reading_late")
-        return Waiting(late, 0)
-    found = await fetch_one(
-        tx,
-        Waiting,
-        "SELECT (SELECT count(*) FROM reading_late) AS late_marks,"
-        " (SELECT count(*) FROM reading_default) AS in_default",
-    )
-    return found or Waiting(0, 0)
+    """Return what the jobs still have to do."""
+    late: int = await fetch_value(tx, "SELECT count(*) FROM reading_late")
+    past: int = await fetch_value(tx, "SELECT count(*) FROM reading_past")
+    in_default = 0
+    if shape is StorageMode.PLAIN:
+        in_default = await fetch_value(tx, "SELECT count(*) FROM reading_default")
+    return Waiting(late, past, in_default)
 
 
 async def policies(tx: Tx) -> list[tuple[str, str, bool]]:

@@ -275,7 +275,9 @@ async def run(url: str, mode: StorageMode, size: World, charts: int) -> Run:
         await build(bench, size, now)
         found = await measure(bench.db, now, charts)
         async with bench.db.connection() as conn:
-            (table,) = [t for t in await status_store.table_sizes(conn) if t.name == "reading"]
+            (table,) = [
+                t for t in await status_store.table_sizes(conn, mode) if t.name == "reading"
+            ]
             number = await fetch_value(conn, "SELECT count(*) FROM reading")
         return Run(number, table.parts, table.bytes, await bench.facts(), found)
 

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingest.telemetry import jobs, modes, rollup, rollup_store, schema_store
+from ingest.telemetry import jobs, modes, rollup, rollup_store, schema_store, status
 from ingest.telemetry.chart import series
 from ingest.telemetry.model import Quality, ReadingRow, StorageMode, TelemetrySettings
 from ingest.telemetry.rollup_store import Mark
@@ -39,9 +39,7 @@ pytestmark = pytest.mark.parametrize("storage_mode", ["community"], indirect=Tru
 @pytest.fixture
 async def today(bare_db: Database) -> datetime:
     """The policies go by the database's clock."""
-    async with bare_db.connection() as conn:
-        moment: datetime = await fetch_value(conn, "SELECT date_trunc('hour', now())")
-    return moment
+    return (await fetch_now(bare_db)).replace(minute=0, second=0, microsecond=0)
 
 
 @pytest.fixture
@@ -89,6 +87,18 @@ async def of_all(db: Database) -> dict[str, list[tuple[object, ...]]]:
     return {level: await shown(db, level) for level in LEVELS}
 
 
+async def in_tables(db: Database) -> dict[str, int]:
+    """What `silverline storage status` says of sizes."""
+    found = await status.storage_status(db, await fetch_now(db))
+    return {table.name: table.bytes for table in found.tables}
+
+
+async def fetch_now(db: Database) -> datetime:
+    async with db.connection() as conn:
+        moment: datetime = await fetch_value(conn, "SELECT now()")
+    return moment
+
+
 async def materialised(db: Database, level: str) -> int:
     """How many buckets an aggregate has computed for good."""
     async with db.transaction() as tx:
@@ -122,7 +132,7 @@ def late(today: datetime) -> list[ReadingRow]:
     return [
         ReadingRow(today - 7 * DAY, 1, 1, 199.0, Quality.REPLAYED),
         ReadingRow(today - 9 * DAY - MINUTE, 7, 1, 66.0, Quality.REPLAYED),
-        ReadingRow(today - 13 * DAY, 7, 1, 55.0, Quality.REPLAYED),
+        ReadingRow(today - 8 * DAY, 7, 1, 55.0, Quality.REPLAYED),
     ]
 
 
@@ -169,6 +179,33 @@ async def test_a_refresh_that_meets_a_policys_is_made_up_for_by_the_next_run(
     assert told == []
     await rollup.roll_up(db, today, SETTINGS, recompute)
     assert len(told) == 3
+
+
+async def test_what_comes_during_a_refresh_is_told_after_the_next_one(
+    db: Database, today: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(db, *days(today - 9 * DAY, 9))
+    await rollup.roll_up(db, today, SETTINGS)
+    await run(db, REFRESH)
+    refresh = rollup_store.refresh
+    between = ReadingRow(today - 5 * DAY, 1, 1, 222.0, Quality.REPLAYED)
+    seen: list[tuple[int, object]] = []
+
+    async def interrupted(conn: Tx, level: str, first: datetime, last: datetime) -> None:
+        await refresh(conn, level, first, last)
+        if level == "15m":
+            await put(db, between)
+
+    async def recompute(tx: Tx, marks: Collection[Mark], at: datetime) -> None:
+        high = await fetch_value(tx, "SELECT max(high) FROM reading_1h WHERE device_no = 1")
+        seen.append((len(marks), high))
+
+    await put(db, *late(today))
+    with monkeypatch.context() as patch:
+        patch.setattr(rollup_store, "refresh", interrupted)
+        await rollup.roll_up(db, today, SETTINGS, recompute)
+    await rollup.roll_up(db, today, SETTINGS, recompute)
+    assert seen == [(3, 199.0), (1, 222.0)]
 
 
 @pytest.mark.parametrize("days_ago", [0, 1, 2])
@@ -237,7 +274,12 @@ async def test_days_in_the_columnstore_are_read_and_take_late_readings(
     async with db.connection() as conn:
         chart = await series(conn, elder, 1, today - 10 * DAY, today, 100)
         raw = await series(conn, elder, 1, today - 6 * DAY, today - 5 * DAY, 500)
+    sizes = await in_tables(db)
+    assert min(sizes[f"reading_cagg_{level}"] for level in LEVELS) > 50_000
     assert await run(db, COLUMNSTORE) == 1
+    packed_sizes = await in_tables(db)
+    assert packed_sizes["reading"] < sizes["reading"]
+    assert packed_sizes["reading_compressed"] > sizes["reading_compressed"] + 50_000
     async with db.connection() as conn:
         packed = await fetch_value(
             conn,
@@ -321,20 +363,29 @@ async def test_an_installation_that_changes_over_keeps_its_history(
 async def test_the_database_does_not_delete_while_its_aggregates_stand_still(
     db: Database, today: datetime
 ) -> None:
+    async with db.transaction() as tx:
+        # They came when they were young.
+        await tx.execute("UPDATE rollup_state SET done_until = '-infinity' WHERE level = 'raw'")
     await put(db, *days(today - 19 * DAY, 2))
     await jobs.delete_old(db, today, SETTINGS)
+    # A restart does not let it go on.
+    await modes.ensure_storage(db, StorageMode.COMMUNITY, today, SETTINGS)
     # Those of the aggregates go on: what they delete has its next level in any case.
     assert await run(db, RETENTION) == 2
     async with db.connection() as conn:
         assert await fetch_value(conn, "SELECT count(*) FROM reading") == 2 * 2 * 96
-    await refreshed_by_schedule(db)
+    await refreshed_by_schedule(db, 2)
+    await jobs.delete_old(db, today, SETTINGS)
+    assert await run(db, RETENTION) == 2
+    await refreshed_by_schedule(db, 3)
+    await modes.ensure_storage(db, StorageMode.COMMUNITY, today, SETTINGS)
     await jobs.delete_old(db, today, SETTINGS)
     assert await run(db, RETENTION) == 3
     async with db.connection() as conn:
         assert await fetch_value(conn, "SELECT count(*) FROM reading") == 0
 
 
-async def refreshed_by_schedule(db: Database) -> None:
+async def refreshed_by_schedule(db: Database, number: int) -> None:
     """Only the database's scheduler, which does not run here, writes its statistics."""
     await run(db, REFRESH)
     async with db.transaction() as tx:
@@ -347,11 +398,16 @@ async def refreshed_by_schedule(db: Database) -> None:
                  total_successes, total_failures, total_crashes, consecutive_failures,
                  consecutive_crashes)
             SELECT job_id, now(), now(), now(), now(), true, 1, '1 s', '0 s', 1, 0, 0, 0, 0
-            FROM timescaledb_information.jobs WHERE proc_name = %s
+            FROM (SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = %s
+                  ORDER BY job_id LIMIT %s) AS j
+            ON CONFLICT (job_id) DO UPDATE SET last_successful_finish = now()
             """,
-            (REFRESH,),
+            (REFRESH, number),
         )
-        assert await schema_store.aggregates_refreshed(tx, await fetch_value(tx, "SELECT now()"))
+        fresh = number == len(LEVELS)
+        assert fresh is await schema_store.aggregates_refreshed(
+            tx, await fetch_value(tx, "SELECT now()")
+        )
 
 
 async def test_changed_settings_change_the_policies(db: Database, today: datetime) -> None:

@@ -93,10 +93,10 @@ def licensed(sending: Sending) -> list[str]:
 
 
 async def test_what_makes_the_community_mode_is_refused_for_the_licence_alone(
-    storage: Storage,
+    storage: Storage, now: datetime
 ) -> None:
     sending = Sending(storage.db)
-    made = await modes._ensure_community(sending.as_database, StorageMode.APACHE, SETTINGS)
+    made = await modes._ensure_community(sending.as_database, StorageMode.APACHE, now, SETTINGS)
     assert sending.failed == []
     assert made is StorageMode.COMMUNITY
     assert sending.refused == licensed(sending)
@@ -120,7 +120,7 @@ async def test_what_makes_older_aggregates_anew_is_refused_for_the_licence_alone
             await tx.execute(query.encode())
         await tx.execute("UPDATE rollup_state SET done_until = %s", (now - 40 * DAY,))
     sending = Sending(storage.db)
-    made = await modes._ensure_community(sending.as_database, StorageMode.COMMUNITY, SETTINGS)
+    made = await modes._ensure_community(sending.as_database, StorageMode.COMMUNITY, now, SETTINGS)
     assert sending.failed == []
     assert made is StorageMode.COMMUNITY
     assert sending.refused == licensed(sending)
@@ -172,10 +172,10 @@ async def test_the_retention_policy_is_stopped_by_a_statement_that_the_licence_a
     ids=lambda slip: slip[1],
 )
 async def test_a_slip_of_the_pen_is_not_taken_for_a_refusal(
-    storage: Storage, slip: tuple[str, str]
+    storage: Storage, now: datetime, slip: tuple[str, str]
 ) -> None:
     sending = Sending(storage.db, slip)
-    made = await modes._ensure_community(sending.as_database, StorageMode.APACHE, SETTINGS)
+    made = await modes._ensure_community(sending.as_database, StorageMode.APACHE, now, SETTINGS)
     assert any(slip[1] in statement for statement in sending.sent)
     assert len(sending.failed) == 1
     assert made is StorageMode.APACHE

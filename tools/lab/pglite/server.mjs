@@ -3,7 +3,8 @@
 // For the storage tests: the only form in which that edition comes by a package registry is compiled
 // to WebAssembly (PGlite). It has one session and no background workers, so connections take turns
 // and who wants a policy's job run calls run_job(). What it cannot do by itself is done here:
-// several connections, CREATE and DROP DATABASE, COPY FROM STDIN.
+// several connections, CREATE and DROP DATABASE, COPY FROM STDIN. And what no other server can:
+// `SET lab.clock_ahead = SECONDS` sets the clock of all its databases, so that months go by in a test.
 //
 // Prints its port, and ends when its standard input does.
 
@@ -25,6 +26,7 @@ import {
 const CREATE = /^\s*CREATE DATABASE "([^"]+)" TEMPLATE "([^"]+)"/i;
 const DROP = /^\s*DROP DATABASE "([^"]+)"/i;
 const ALTER = /^\s*ALTER DATABASE /i;
+const CLOCK = /^\s*SET lab\.clock_ahead = (\d+)\s*$/i;
 const COPY = /^\s*COPY\s+\S+\s*(?:\(([^)]*)\))?\s*FROM STDIN/i;
 // What would mean something else in one session for all. No configuration file is read, so the setting
 // does not tell of the library that is loaded; and nobody may forget the statements of the others.
@@ -36,7 +38,12 @@ const MEANT = [
 const ENDS = "QSHcf";
 
 const databases = await Databases.open();
+const clock = Date.now.bind(Date);
+let ahead = 0;
 let connections = 0;
+
+// What PostgreSQL asks for the time.
+Date.now = () => clock() + ahead;
 
 class Connection {
   #number = ++connections;
@@ -122,6 +129,11 @@ async function administer(query) {
   if (drop) {
     await databases.drop(drop[1]);
     return "DROP DATABASE";
+  }
+  const set = CLOCK.exec(query);
+  if (set) {
+    ahead = Number(set[1]) * 1000;
+    return "SET";
   }
   return ALTER.test(query) ? "ALTER DATABASE" : null;
 }
