@@ -73,7 +73,7 @@ async def delete_old(db: Database, now: datetime, settings: TelemetrySettings) -
                 # By whole days, as partitions go: what is of a day is either all there or all gone.
                 horizon = utc_day(min(horizon, late or horizon))
             else:
-                reach = schema_store.refresh_reach(settings.keep_readings)
+                reach = schema_store.refresh_reach(await schema_store.policy_keeps(tx, settings))
                 horizon = await rollup_store.refreshed_line(tx, now, reach)
             await schema_store.drop_readings(tx, shape, horizon)
             kept = rollup_store.kept_from(made, now, settings, ours=ours)

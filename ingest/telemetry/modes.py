@@ -181,9 +181,8 @@ async def _keep_what_is_deleted(tx: Tx, now: datetime, settings: TelemetrySettin
     The first before any reading comes: in a new installation, or after a long pause, it is where no
     refresh reaches. The second when readings are to be kept for longer than they were.
     """
-    kept = await schema_store.policy_keeps(tx) or settings.keep_readings
-    reach = schema_store.refresh_reach(min(kept, settings.keep_readings))
-    line = await rollup_store.refreshed_line(tx, now, reach)
+    kept = await schema_store.policy_keeps(tx, settings)
+    line = await rollup_store.refreshed_line(tx, now, schema_store.refresh_reach(kept))
     await schema_store.drop_readings(tx, StorageMode.COMMUNITY, line)
     if kept < settings.keep_readings:
         await schema_store.close_days(tx, ceil_to(_DAY, line))

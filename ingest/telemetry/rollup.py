@@ -164,7 +164,9 @@ async def _redo_refreshed(
     next run. What comes during a refresh may not be in it: its mark is for the next one. Returns
     how many marks there were; when a refresh is refused, the next run tries again.
     """
-    reach = schema_store.refresh_reach(settings.keep_readings)
+    async with db.transaction() as tx:
+        kept = await schema_store.policy_keeps(tx, settings)
+    reach = schema_store.refresh_reach(kept)
     late = 0
     while True:
         async with db.transaction() as tx:
@@ -172,7 +174,7 @@ async def _redo_refreshed(
         if not seen.ids or not await _refresh(db, seen):
             return late
         # A policy of the database deletes without telling us how far it went.
-        late += await _redo_late(db, now, recompute, now - settings.keep_readings, seen)
+        late += await _redo_late(db, now, recompute, now - kept, seen)
         if len(seen.ids) < _MARKS_AT_ONCE:
             return late
 

@@ -197,12 +197,17 @@ async def remake_aggregates(tx: Tx, settings: TelemetrySettings) -> None:
     await run_script(tx, "community.sql")
 
 
-async def policy_keeps(tx: Tx) -> timedelta | None:
-    """Community edition: for how long its policy has kept readings until now, None without one."""
-    kept: timedelta | None = await fetch_value(
+async def policy_keeps(tx: Tx, settings: TelemetrySettings) -> timedelta:
+    """Community edition: for how long readings are kept for certain.
+
+    Its policy goes by the settings of the last `silverline migrate`, and they may be others by now.
+    """
+    kept: timedelta = await fetch_value(
         tx,
-        "SELECT max((config ->> 'drop_after')::interval) FROM timescaledb_information.jobs"
+        "SELECT least(%s, min((config ->> 'drop_after')::interval))"
+        " FROM timescaledb_information.jobs"
         " WHERE proc_name = 'policy_retention' AND hypertable_name = 'reading'",
+        (settings.keep_readings,),
     )
     return kept
 

@@ -183,10 +183,18 @@ async def test_whatever_comes_and_whatever_runs_each_reading_is_shown_once(
 async def test_days_of_deleted_readings_stay_when_readings_are_to_be_kept_for_longer(
     months: Months,
 ) -> None:
-    for _ in range(24):
+    """First only the processes know of it, then the policies do."""
+    longer = TelemetrySettings(keep_readings=60 * DAY, compress_after=2 * DAY)
+    for day in range(23):
+        if day == 17:
+            months.settings = longer
         await months.put(ReadingRow(months.now - HOUR, 1, 1, 70.0))
         await months.a_day()
-    await months.migrate(TelemetrySettings(keep_readings=60 * DAY, compress_after=2 * DAY))
+    for age in (13, 16, 18):
+        await months.put(ReadingRow(months.now - age * DAY, 1, 1, 98.0))
+    await months.roll_up()
+    await months.refresh()
+    await months.migrate(longer)
     await months.put(ReadingRow(months.now - 18 * DAY, 1, 1, 99.0))
     for _ in range(3):
         await months.a_day()
