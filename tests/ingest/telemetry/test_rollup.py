@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from psycopg import sql
 
-from ingest.telemetry import jobs, rollup
+from ingest.telemetry import jobs, rollup, schema_store
 from ingest.telemetry.model import Quality, ReadingRow, StorageMode, TelemetrySettings
 from ingest.telemetry.store import copy_readings
 from kernel.db import Database, fetch_tuples, fetch_value
@@ -190,11 +190,13 @@ async def test_the_line_waits_for_a_writer_that_is_under_way(
 
 @OWN_ROLLUP
 async def test_a_writer_that_does_not_end_only_postpones_the_rollup(
-    storage: Storage, now: datetime
+    storage: Storage, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with storage.db.transaction() as tx:
         await copy_readings(tx, [ReadingRow(now + MINUTE, 1, 1, 99.0)])
-        assert await rollup.roll_up(storage.db, now + 5 * HOUR) == rollup.RollupResult()
+        with monkeypatch.context() as patch:
+            patch.setattr(schema_store, "_LOCK_TIMEOUT", "100ms")
+            assert await rollup.roll_up(storage.db, now + 5 * HOUR) == rollup.RollupResult()
     await rollup.roll_up(storage.db, now + 5 * HOUR)
     assert await closed(storage.db, "15m") == 1
 
