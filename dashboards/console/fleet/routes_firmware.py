@@ -32,7 +32,7 @@ from kernel import divisions
 from kernel.auth.model import Actor
 from kernel.auth.web import public
 from kernel.db import Tx
-from kernel.errors import Invalid, NotFound
+from kernel.errors import Conflict, Invalid, NotFound
 from kernel.web import WebContext
 
 router = APIRouter()
@@ -191,11 +191,19 @@ async def start_rollout(
                 actor=actor,
                 now=now,
             )
-    except Invalid as error:
+    except (Invalid, Conflict) as error:
+        wrong = error.fields if isinstance(error, Invalid) else _taken(error)
         async with ctx.db.connection() as conn:
             choices = await _divisions(conn, actor)
-        return _rollout_form(request, now, package, choices, values, error.fields)
+        return _rollout_form(request, now, package, choices, values, wrong)
     return see_other(f"{FIRMWARE}/rollouts/{rollout.id}")
+
+
+def _taken(error: Conflict) -> dict[str, str]:
+    """What stands in the way: another roll-out there; anything else is passed on."""
+    if "profile" not in error.facts:
+        raise error
+    return {"division": "busy"}
 
 
 async def _place(conn: Tx, division: str) -> str:

@@ -104,6 +104,7 @@ PROBLEM = {
     "soak_minutes.range": N_("请填写 0 到 10080 分钟"),
     "failure_percent.range": N_("请填写 1 到 100"),
     "division.outside": N_("请选择您负责范围内的区域"),
+    "division.busy": N_("这个范围里，这个型号还有一次没有结束的升级：请等它完成，或先中止它"),
     "reason.required": N_("请写明原因"),
     "reason.too_long": N_("原因最长 200 个字"),
     "clear_note.required": N_("请写明怎么处理的"),

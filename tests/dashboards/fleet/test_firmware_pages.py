@@ -95,6 +95,25 @@ async def test_what_is_wrong_with_a_rollout_is_said(site: Site, technician: Visi
         assert sentence in technician.text
 
 
+async def test_what_stands_in_the_way_of_a_rollout_is_named_at_its_field(
+    site: Site, technician: Visitor
+) -> None:
+    await furnish(site, technician.actor)
+    await begin(technician, canaries="W-0000", steps="100")
+    await technician.open(ROOT)
+    path = re.search(rf'href="({ROOT}/packages/[0-9a-f-]+/rollout)"', technician.page)
+    assert path
+    await technician.open(path[1])
+    how = {"steps": "100", "soak_minutes": "5", "failure_percent": "20"}
+    again = await technician.submit(path[1], division="1501", **how)
+    assert again.status_code == 422
+    assert "还有一次没有结束的升级" in technician.text
+    await technician.open(path[1])
+    mistyped = await technician.submit(path[1], division="1501", canaries="W-9999", **how)
+    assert mistyped.status_code == 422
+    assert "请核对先行设备的编号" in technician.text
+
+
 async def test_a_device_fetches_its_file_once_without_a_login(
     site: Site, technician: Visitor
 ) -> None:
