@@ -62,6 +62,8 @@ async def incident_page(
         # Every dialog is there from the start: what is possible changes while the page is open.
         handles = actor.may(Permission.INCIDENT_HANDLE)
         takers = await service.takers(tx, page.incident) if handles else []
+        # Nobody hands over to themselves, whoever holds it by the time that the dialog is opened.
+        takers = [one for one in takers if one.id != actor.user_id]
         following = await next_waiting(tx, actor, incident_id) if _is_over(found) else None
     return _shared(found) | {
         "elder": card,
