@@ -13,6 +13,7 @@ from hotline.dispatch import service as dispatches
 from hotline.dispatch.model import DispatchAction
 from hotline.incidents import service
 from hotline.incidents.model import Incident, Resolution, Status
+from kernel.auth.model import Role
 from tests.dashboards.incidents.conftest import Seat, Site
 from tests.dashboards.incidents.test_incident_page import advance, at
 from tests.dashboards.ui.watching import collect_complaints, settled
@@ -395,3 +396,40 @@ async def test_showing_everything_is_one_key(
     await expect(page).to_have_url(re.compile(rf"{fall.id}$"))
     await page.reload()
     await expect(page.locator("#page")).not_to_contain_text("2单元501室")
+
+
+async def test_an_incident_is_handed_over_with_two_keys_after_its_letter(
+    web_site: Site, world: World, seat: Seat, fall: Incident
+) -> None:
+    await web_site.login("赵敏", Role.OPERATOR)
+    page = await web_site.tab(seat, at(fall))
+    await settled(page)
+    await page.keyboard.press("a")
+    await expect(page.locator("#incident-status")).to_contain_text("接警人 王芳")
+    await page.keyboard.press("h")
+    await expect(page.locator("#hand_over-dialog")).to_be_visible()
+    await expect(page.locator("#hand_over-dialog")).not_to_contain_text("王芳")
+    await page.keyboard.press("1")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#incident-status")).to_contain_text("接警人 赵敏")
+
+
+async def test_a_note_that_was_written_outlives_the_session(
+    tab: Page, seat: Seat, world: World, fall: Incident
+) -> None:
+    await tab.keyboard.press("n")
+    await tab.keyboard.type("老人说头晕")
+    async with world.db.transaction() as tx:
+        await tx.execute("DELETE FROM user_session WHERE user_id = %s", (seat.actor.user_id,))
+    await tab.keyboard.press("Enter")
+    await expect(tab.locator("#page [data-notice] [data-status='401']")).to_contain_text(
+        "刚才的操作没有保存。请先记下填写的内容"
+    )
+    await expect(tab.locator("#note")).to_have_value("老人说头晕")
+    assert tab.url.endswith(at(fall))
+
+
+async def test_a_page_that_does_not_open_is_not_called_unsaved(tab: Page) -> None:
+    await tab.context.set_offline(True)
+    await tab.keyboard.press("Escape")
+    await expect(tab.locator("[data-status='0']")).to_contain_text("页面没有打开")

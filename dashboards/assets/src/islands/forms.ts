@@ -6,7 +6,7 @@
 import { byId, csrfToken, icon, make } from "./dom";
 import { t } from "./words";
 
-type Detail = { xhr: XMLHttpRequest; elt: HTMLElement };
+type Detail = { xhr: XMLHttpRequest; elt: HTMLElement; requestConfig?: { verb: string } };
 
 export function notice(kind: "info" | "good" | "warn" | "bad", title: string, text = ""): HTMLElement {
   const icons = { info: "info-circle", good: "check", warn: "alert-triangle", bad: "alert-triangle" };
@@ -35,8 +35,10 @@ function noticePlace(element: HTMLElement): HTMLElement | null {
   return inside ?? around ?? document.querySelector<HTMLElement>("#page [data-notice]");
 }
 
-function sentenceOf(status: number): [string, string] {
+function sentenceOf(status: number, reads: boolean): [string, string] {
+  if (status === 0 && reads) return [t("连不上服务器"), t("页面没有打开，请稍后再试一次。")];
   if (status === 0) return [t("连不上服务器"), t("刚才的操作没有保存，请稍后再试一次。")];
+  if (status === 401) return [t("登录已过期"), t("刚才的操作没有保存。请先记下填写的内容，再重新登录。")];
   if (status === 403) return [t("您没有这项权限"), t("没有做任何更改。需要时请联系值班长。")];
   if (status === 404) return [t("找不到这一项"), t("它可能已被移除，请刷新列表。")];
   if (status === 409) return [t("别人已先处理"), t("没有覆盖对方的操作，请看最新状态。")];
@@ -44,7 +46,7 @@ function sentenceOf(status: number): [string, string] {
   return [t("服务器出错，没有保存"), t("您填写的内容还在，请再试一次；仍不行请联系管理员。")];
 }
 
-function messageOf(xhr: XMLHttpRequest): HTMLElement {
+function messageOf({ xhr, requestConfig }: Detail): HTMLElement {
   const type = xhr.getResponseHeader("content-type") ?? "";
   if (xhr.status && type.includes("html")) {
     const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
@@ -52,12 +54,12 @@ function messageOf(xhr: XMLHttpRequest): HTMLElement {
     const found = page.querySelector<HTMLElement>("#page [data-message]") ?? page.querySelector<HTMLElement>("[data-message]");
     if (found) return document.importNode(found, true);
   }
-  const [title, text] = sentenceOf(xhr.status);
+  const [title, text] = sentenceOf(xhr.status, requestConfig?.verb === "get");
   return notice(xhr.status === 409 ? "warn" : "bad", title, text);
 }
 
 function showRefusal(detail: Detail): void {
-  const message = messageOf(detail.xhr);
+  const message = messageOf(detail);
   message.setAttribute("role", "alert");
   message.dataset["status"] = String(detail.xhr.status);
   const place = noticePlace(detail.elt);
@@ -73,6 +75,12 @@ function showRefusal(detail: Detail): void {
 
 function isQuiet(element: HTMLElement): boolean {
   return element.closest("[data-quiet-errors]") !== null;
+}
+
+/** Whether somebody has written something into the form. */
+function isWritten(form: HTMLFormElement | null): boolean {
+  const fields = form?.querySelectorAll<HTMLInputElement | HTMLTextAreaElement>("textarea, input:not([type]), input[type=text]") ?? [];
+  return [...fields].some((field) => field.value.trim() !== "" && field.value !== field.defaultValue);
 }
 
 function setBusy(form: HTMLFormElement, busy: boolean): void {
@@ -111,10 +119,17 @@ export function startForms(): void {
       if (!isQuiet(detail.elt)) showRefusal(detail);
     });
   }
+  // A session that is over must not take away what was written.
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { detail } = event as CustomEvent<Detail>;
+    if (detail.xhr.status !== 401 || isQuiet(detail.elt) || !isWritten(detail.elt.closest("form"))) return;
+    event.preventDefault();
+    showRefusal(detail);
+  });
   // A form whose page was left meanwhile has nobody around it who hears; its target still has.
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const { xhr, isError, requestConfig } = (event as CustomEvent<Detail & { isError: boolean; requestConfig: Detail }>).detail;
-    if (isError && !requestConfig.elt.isConnected && !isQuiet(requestConfig.elt)) showRefusal({ xhr, elt: requestConfig.elt });
+    const { xhr, isError, requestConfig } = (event as CustomEvent<Detail & { isError: boolean; requestConfig: Detail & { verb: string } }>).detail;
+    if (isError && !requestConfig.elt.isConnected && !isQuiet(requestConfig.elt)) showRefusal({ xhr, elt: requestConfig.elt, requestConfig });
   });
   document.addEventListener("click", (event) => {
     (event.target as Element).closest("[data-dismiss]")?.closest(".notice")?.remove();
