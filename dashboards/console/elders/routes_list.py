@@ -12,6 +12,7 @@ from care.roster import store as roster_store
 from care.roster.model import Filters, Order, RosterRow, Sort
 from care.sheets.writing import Value
 from dashboards.console.csv_files import csv_file
+from dashboards.console.devices.frame import path_of as device_path
 from dashboards.console.elders.frame import (
     ROOT,
     Context,
@@ -27,7 +28,11 @@ from dashboards.console.sealed import elsewhere, ended, plain, sealed, sent_on
 from dashboards.ui.i18n import N_, Translator
 from dashboards.ui.listing import Listing
 from dashboards.ui.words import word
+from devices.registry import guard
+from kernel.auth.model import Actor, Permission
+from kernel.db import Tx
 from kernel.divisions.codes import significant_prefix
+from kernel.errors import NotFound
 
 router = APIRouter()
 
@@ -156,12 +161,31 @@ def _line(row: RosterRow, tr: Translator, now: Now) -> list[Value]:
 
 @router.post("/console/search")
 async def search(request: Request, actor: Reader, ctx: Context, now: Now) -> Response:
-    """The top bar: the elder's page when the words mean exactly one, else the list."""
+    """The top bar: the elder's page when the words mean exactly one, else the list.
+
+    Who looks after devices gets to the device of that number; everybody where it is nobody's.
+    """
     query = (await form_values(request)).get("q", "").strip()
     if query:
         async with ctx.db.transaction() as tx:
             found = await roster.find(tx, ctx.cipher, actor, query, now, limit=2)
+            device = await _device(tx, query, actor)
+        fixes = actor.may(Permission.DEVICE_WRITE) and not actor.may(Permission.INCIDENT_HANDLE)
+        if device and (fixes or found.total == 0):
+            return see_other(device_path(device))
         if found.total == 1:
             return see_other(f"{ROOT}/{found.rows[0].id}")
     listing = Listing(ROOT, sort=SORTS[0], filters={"q": sealed(ctx.cipher, actor, query)})
     return see_other(listing.url(sort=None))
+
+
+async def _device(tx: Tx, query: str, actor: Actor) -> str | None:
+    """The number of the device that is meant, if the person may see it; numbers are in capitals."""
+    if not actor.may(Permission.DEVICE_READ):
+        return None
+    for number in dict.fromkeys((query, query.upper())):
+        try:
+            return (await guard.find(tx, number, actor)).id
+        except NotFound:
+            continue
+    return None

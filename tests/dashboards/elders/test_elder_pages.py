@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import unicodedata
+import uuid
 from html import unescape
 from urllib.parse import unquote
 
@@ -54,6 +55,26 @@ async def test_the_search_box_finds_and_the_top_bar_goes_straight_there(
     empty = await post(site, manager, "/console/search", {})
     assert several.headers["location"] == "/console/elders?q=W-01"
     assert empty.headers["location"] == "/console/elders"
+
+
+async def test_the_top_bar_goes_to_the_device_where_the_number_is_nobodys_or_one_repairs_it(
+    site: Site, manager: Person, sign_in: SignIn
+) -> None:
+    technician = await sign_in("batu", Role.DEVICE_TECHNICIAN, name="巴图")
+    elder = uuid.UUID((await register(site, manager)).rpartition("/")[2])
+    async with site.db.transaction() as tx:
+        for number, owner in (("GW-77", None), ("W-0193", elder)):
+            await tx.execute(
+                "INSERT INTO device"
+                " (id, profile, division_code, state, elder_id, created_at, updated_at)"
+                " VALUES (%s, 'sl-watch-1', '150102000000', %s, %s, now(), now())",
+                (number, "bound" if owner else "stock", owner),
+            )
+    ways = [(manager, "gw-77", "/console/devices/GW-77"), (manager, "W-0193", "/console/elders/"),
+            (technician, "W-0193", "/console/devices/W-0193")]  # fmt: skip
+    for person, query, path in ways:
+        jump = await post(site, person, "/console/search", {"q": query})
+        assert jump.headers["location"].startswith(path), (person, query)
 
 
 async def found(site: Site, person: Person, query: str, **more: str) -> httpx.Response:
