@@ -231,3 +231,16 @@ async def test_nothing_complains_while_the_feed_works(tab: Page, stage: Stage) -
     await tab.click("#queue-n1")
     await expect(tab.locator("h1")).to_contain_text("李秀英")
     assert complaints == []
+
+
+async def test_two_at_once_are_both_read_out_each_by_its_own_kind(tab: Page, stage: Stage) -> None:
+    await go(tab)
+    stage.open_incident(fall())
+    stage.open_incident(replace(fall("n2", kind="sos"), who="巴特尔 79 岁"))
+    said = tab.locator("#announcer")
+    await expect(tab.locator("#queue-n2")).to_be_visible()
+    await expect(said).to_contain_text("求助，巴特尔 79 岁")
+    await tab.evaluate("document.getElementById('announcer').textContent = ''")
+    # The one that comes later is not called by the kind of the one that waits before it.
+    stage.open_incident(replace(fall("n3", kind="smoke"), who="斯琴 81 岁"))
+    await expect(said).to_contain_text("烟雾，斯琴 81 岁")

@@ -86,11 +86,17 @@ function judgeQueue(): void {
   if (!byId("sound")) return;
   const waiting = unclaimed();
   alarm.ring(waiting.length ? tone : null);
-  const kind = waiting[0]?.querySelector(".queue-kind")?.textContent ?? "";
+  const kind = waiting[0] ? textOf(waiting[0], ".queue-kind") : "";
   callAttention(waiting.length, t("▲ 紧急 {n} · {kind}", { n: waiting.length, kind }));
   const fresh = waiting.filter((item) => !announced.has(item.id));
   for (const item of fresh) announced.add(item.id);
-  if (fresh.length) announce(t("新的紧急警情：{kind}，{who}", { kind, who: fresh[0]?.querySelector(".queue-who")?.textContent ?? "" }));
+  // Each of them, by its own kind: two may come at once.
+  const named = fresh.map((item) => t("新的紧急警情：{kind}，{who}", { kind: textOf(item, ".queue-kind"), who: textOf(item, ".queue-who") }));
+  if (named.length) announce(named.join(" "));
+}
+
+function textOf(item: HTMLElement, selector: string): string {
+  return item.querySelector(selector)?.textContent?.trim() ?? "";
 }
 
 const announced = new Set<string>();
