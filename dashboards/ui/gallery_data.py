@@ -25,6 +25,7 @@ class QueueItem:
     repeats: int = 1
     escalated: bool = False
     count: int = 1
+    mine: bool = False
 
 
 @dataclass(frozen=True, slots=True)

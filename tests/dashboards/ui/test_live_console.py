@@ -244,3 +244,14 @@ async def test_two_at_once_are_both_read_out_each_by_its_own_kind(tab: Page, sta
     # The one that comes later is not called by the kind of the one that waits before it.
     stage.open_incident(replace(fall("n3", kind="smoke"), who="斯琴 81 岁"))
     await expect(said).to_contain_text("烟雾，斯琴 81 岁")
+
+
+async def test_who_gets_an_incident_from_a_colleague_is_told(tab: Page, stage: Stage) -> None:
+    await go(tab)
+    stage.open_incident(fall())
+    await expect(tab.locator("#queue-n1")).to_be_visible()
+    stage.change("n1", status="acknowledged", claimed_by="赵磊")
+    await expect(tab.locator("#queue-n1")).to_contain_text("赵磊")
+    await expect(tab.locator("#notices")).to_be_empty()
+    stage.change("n1", mine=True)
+    await expect(tab.locator("#notices")).to_contain_text("移交给您：跌倒，李秀英 82 岁")

@@ -9,6 +9,7 @@
 import htmx from "htmx.org";
 import { callAttention } from "./attention";
 import { byId } from "./dom";
+import { toast } from "./forms";
 import { LiveFeed, type FeedEvent, type FeedState } from "./live";
 import { markQueue } from "./navigation";
 import { Alarm, type Tone } from "./sound";
@@ -100,6 +101,20 @@ function textOf(item: HTMLElement, selector: string): string {
 }
 
 const announced = new Set<string>();
+const held = new Map<string, boolean>();
+
+/** Say which incidents a colleague has put into the person's hands; one's own takes are on its page. */
+function judgeHands(): void {
+  for (const item of document.querySelectorAll<HTMLElement>('#queue [data-incident]:not([data-status="open"])')) {
+    const id = item.dataset["incident"] ?? "";
+    const mine = "mine" in item.dataset;
+    if (mine && held.get(id) === false && byId("incident")?.dataset["id"] !== id) {
+      toast("warn", t("移交给您：{kind}，{who}", { kind: textOf(item, ".queue-kind"), who: textOf(item, ".queue-who") }));
+      if (byId("sound")) alarm.remind();
+    }
+    held.set(id, mine);
+  }
+}
 
 function announce(text: string): void {
   const region = byId("announcer");
@@ -172,6 +187,7 @@ function startQueue(): void {
     if ((event.target as Element).id !== "queue") return;
     markQueue();
     judgeQueue();
+    judgeHands();
   });
   setInterval(refreshQueue, POLL_MS);
   document.addEventListener("visibilitychange", () => {
