@@ -1,7 +1,6 @@
 """The export of the whole roster: sent while it is made, the event loop free for the others."""
 
 import asyncio
-import time
 from datetime import datetime
 
 from care.roster import service as roster
@@ -19,19 +18,17 @@ async def test_twenty_thousand_rows_go_out_and_the_loop_stays_awake(
     db: Database, cipher: FieldCipher, now: datetime
 ) -> None:
     await fill(db, cipher, roster.EXPORT_LIMIT, now)
-    longest = 0.0
+    turns = 0
 
-    async def watch() -> None:
-        nonlocal longest
+    async def others() -> None:
+        nonlocal turns
         while True:
-            # The loop's own processor time between two turns: a busy machine does not count.
-            begun = time.thread_time()
             await asyncio.sleep(0.001)
-            longest = max(longest, time.thread_time() - begun)
+            turns += 1
 
     async with db.transaction() as tx:
         taken = await roster.export(tx, cipher, MANAGER, Filters(), Order(), now)
-    watcher = asyncio.create_task(watch())
+    watcher = asyncio.create_task(others())
     response = csv_file(
         "elders", now, ["姓名", "电话"], roster.exported(db, cipher, taken), whose_phone
     )
@@ -40,8 +37,8 @@ async def test_twenty_thousand_rows_go_out_and_the_loop_stays_awake(
         lines += piece.count(b"\r\n") if isinstance(piece, bytes) else 0
     watcher.cancel()
     assert lines == 1 + roster.EXPORT_LIMIT
-    # About 25 ms on two cores; the whole list on the loop itself would hold it for a second.
-    assert longest < 0.3
+    # Some hundred; a handful if the whole list were made on the loop itself.
+    assert turns >= 100
 
 
 def whose_phone(row: RosterRow) -> list[str]:
