@@ -93,6 +93,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def expected_ms(item: pytest.Item) -> int:
     """Guess how long a test takes by what it needs."""
     needs = set(getattr(item, "fixturenames", ()))
+    mode = getattr(getattr(item, "callspec", None), "params", {}).get("storage_mode")
+    if mode == "community":
+        return 2000
     kinds = (({"chromium"}, 1500), ({"storage_mode"}, 500), ({"db_url"}, 100))
     return next((cost for names, cost in kinds if needs & names), 10)
 

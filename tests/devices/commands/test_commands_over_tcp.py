@@ -101,6 +101,7 @@ class Terminal:
         self._kind = kind
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
+        self._early: list[bytes] = []
 
     async def connect(self, ingest: IngestRunner) -> None:
         """Say hello; when that is answered, ingest knows whose connection it is."""
@@ -108,10 +109,15 @@ class Terminal:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
         for frame in self._kind.hello:
             self._writer.write(frame)
-            await self.read()
+            # A command that was announced before may come in between.
+            while self._kind.marks in (answer := await self._next()):
+                self._early.append(answer)
 
     async def read(self) -> bytes:
-        """The next frame from the server."""
+        """The next frame from the server that is no answer to the hello."""
+        return self._early.pop(0) if self._early else await self._next()
+
+    async def _next(self) -> bytes:
         async with asyncio.timeout(20):
             return await self._kind.read(self._reader)
 
