@@ -162,6 +162,25 @@ async def test_every_dialog_is_accessible(
         await expect(page.locator(f"#{dialog}-dialog")).to_be_hidden()
 
 
+async def test_a_key_counts_as_soon_as_a_dialog_is_closed(
+    web_site: Site, seat: Seat, busy: Incident
+) -> None:
+    """Its field keeps the focus until the page is drawn again, and takes no letter any more."""
+    page = await web_site.tab(seat, at(busy))
+    await settled(page)
+    await page.keyboard.press("s")
+    await expect(page.locator("#on_scene-note")).to_be_focused()
+    await page.evaluate(
+        """() => {
+            const field = document.getElementById('on_scene-note');
+            field.closest('dialog').close();
+            const key = new KeyboardEvent('keydown', {key: 'r', bubbles: true, cancelable: true});
+            field.dispatchEvent(key);
+        }"""
+    )
+    await expect(page.locator("#resolve-dialog")).to_be_visible()
+
+
 async def test_the_page_works_without_scripts(chromium: Browser, site: Site, world: World) -> None:
     seat = await site.login("王芳")
     fall = await world.opened(await world.elder("李秀英"), AlarmKind.FALL)

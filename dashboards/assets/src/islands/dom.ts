@@ -31,7 +31,8 @@ export function icon(name: string, className = ""): SVGSVGElement {
 }
 
 export function isTyping(target: EventTarget | null): boolean {
-  if (!(target instanceof HTMLElement)) return false;
+  // A field of a dialog that was just closed has the focus until the page is drawn again.
+  if (!(target instanceof HTMLElement) || !isShown(target)) return false;
   if (target.isContentEditable || target instanceof HTMLTextAreaElement) return true;
   if (target instanceof HTMLSelectElement) return true;
   const quietTypes = ["checkbox", "radio", "button", "submit", "reset", "file"];
