@@ -1,38 +1,36 @@
-"""What the jobs of TimescaleDB's Community edition leave of readings, charts and rollups.
+"""What the jobs of TimescaleDB's Community edition leave of readings, charts and rollups."""
 
-Nothing runs them by itself here: a test calls a policy's job where its schedule would.
-"""
-
-import random
 import re
-from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-import psycopg
 import pytest
 
-from ingest.telemetry import jobs, modes, rollup, rollup_store, schema_store, status
+from ingest.telemetry import jobs, modes, rollup, schema_store
 from ingest.telemetry.chart import series
 from ingest.telemetry.model import Quality, ReadingRow, StorageMode, TelemetrySettings
-from ingest.telemetry.rollup_store import Mark
-from ingest.telemetry.store import copy_readings
-from kernel.db import Database, Tx, execute, fetch_tuples, fetch_value
+from kernel.db import Database, execute, fetch_tuples, fetch_value
 from tests.ingest.telemetry.community import script
-from tests.ingest.telemetry.conftest import Home, bring_into
+from tests.ingest.telemetry.conftest import Home
+from tests.ingest.telemetry.policies import (
+    COLUMNSTORE,
+    DAY,
+    HOUR,
+    LEVELS,
+    REFRESH,
+    RETENTION,
+    SETTINGS,
+    days,
+    fetch_now,
+    in_tables,
+    install,
+    materialised,
+    of_all,
+    put,
+    run,
+)
 from tests.ingest.telemetry.test_rollup import assert_views_right, expected, shown
 
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
-# A first refresh takes its days in batches of one bucket: a few are enough.
-SETTINGS = TelemetrySettings(keep_readings=14 * DAY, compress_after=2 * DAY)
-LEVELS = {"15m": "15 minutes", "1h": "1 hour", "1d": "1 day"}
-REFRESH, RETENTION, COLUMNSTORE = (
-    "policy_refresh_continuous_aggregate",
-    "policy_retention",
-    "policy_compression",
-)
 pytestmark = pytest.mark.parametrize("storage_mode", ["community"], indirect=True)
 
 
@@ -47,68 +45,8 @@ async def db(
     request: pytest.FixtureRequest, bare_db: Database, bare_url: str, today: datetime
 ) -> Database:
     """An installation of ten days ago, or of as many as the test says."""
-    installed = today - getattr(request, "param", 10) * DAY
-    await bring_into(bare_url, StorageMode.COMMUNITY, installed)
-    got = await modes.ensure_storage(bare_db, StorageMode.COMMUNITY, today, SETTINGS)
-    assert got is StorageMode.COMMUNITY
+    await install(bare_db, bare_url, today - getattr(request, "param", 10) * DAY, today)
     return bare_db
-
-
-def days(first: datetime, number: int, step: timedelta = 15 * MINUTE) -> list[ReadingRow]:
-    """A reading of each of two devices every quarter of an hour, or more seldom."""
-    chance = random.Random(number)
-    return [
-        ReadingRow(first + n * step, device, 1, float(chance.randint(50, 120)))
-        for n in range(number * DAY // step)
-        for device in (1, 2)
-    ]
-
-
-async def put(db: Database, *rows: ReadingRow) -> None:
-    async with db.transaction() as tx:
-        await copy_readings(tx, rows)
-
-
-async def run(db: Database, procedure: str) -> int:
-    """Run the jobs of one kind of policy; return how many there are."""
-    async with db.dedicated() as conn:
-        found = await fetch_tuples(
-            conn,
-            "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = %s AND scheduled"
-            " ORDER BY job_id",
-            (procedure,),
-        )
-        for job in found:
-            await conn.execute("CALL run_job(%s)", job)
-    return len(found)
-
-
-async def of_all(db: Database) -> dict[str, list[tuple[object, ...]]]:
-    return {level: await shown(db, level) for level in LEVELS}
-
-
-async def in_tables(db: Database) -> dict[str, int]:
-    """What `silverline storage status` says of sizes."""
-    found = await status.storage_status(db, await fetch_now(db))
-    return {table.name: table.bytes for table in found.tables}
-
-
-async def fetch_now(db: Database) -> datetime:
-    async with db.connection() as conn:
-        moment: datetime = await fetch_value(conn, "SELECT now()")
-    return moment
-
-
-async def materialised(db: Database, level: str) -> int:
-    """How many buckets an aggregate has computed for good."""
-    async with db.transaction() as tx:
-        view = f"reading_cagg_{level}"
-        await tx.execute(f"ALTER MATERIALIZED VIEW {view} SET (timescaledb.materialized_only)")
-        number: int = await fetch_value(tx, f"SELECT count(*) FROM {view}")  # noqa: S608
-        await tx.execute(
-            f"ALTER MATERIALIZED VIEW {view} SET (timescaledb.materialized_only = false)"
-        )
-    return number
 
 
 async def test_what_is_refreshed_is_what_the_readings_say(db: Database, today: datetime) -> None:
@@ -126,138 +64,6 @@ async def test_what_is_refreshed_is_what_the_readings_say(db: Database, today: d
             " FROM reading_quantile_1d",
         )
     assert rows == [(True, True, True)]
-
-
-def late(today: datetime) -> list[ReadingRow]:
-    return [
-        ReadingRow(today - 7 * DAY, 1, 1, 199.0, Quality.REPLAYED),
-        ReadingRow(today - 9 * DAY - MINUTE, 7, 1, 66.0, Quality.REPLAYED),
-        ReadingRow(today - 8 * DAY, 7, 1, 55.0, Quality.REPLAYED),
-    ]
-
-
-async def test_late_readings_are_in_their_buckets_when_others_are_told_of_them(
-    db: Database, today: datetime
-) -> None:
-    await put(db, *days(today - 9 * DAY, 9))
-    await rollup.roll_up(db, today, SETTINGS)
-    await run(db, REFRESH)
-    await put(db, *late(today))
-    told: list[Mark] = []
-    seen: list[object] = []
-
-    async def recompute(tx: Tx, marks: Collection[Mark], at: datetime) -> None:
-        told.extend(marks)
-        seen.append(await fetch_value(tx, "SELECT max(high) FROM reading_1h WHERE device_no = 1"))
-
-    await rollup.roll_up(db, today + MINUTE, SETTINGS, recompute)
-    assert seen == [199.0]
-    hours = [(row.device_no, row.time.replace(minute=0)) for row in late(today)]
-    assert sorted(told) == sorted(hours)
-    await assert_views_right(db)
-    await run(db, REFRESH)
-    await assert_views_right(db)
-
-
-async def test_a_refresh_that_meets_a_policys_is_made_up_for_by_the_next_run(
-    db: Database, today: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Newer versions refuse it, as if a lock were not to be had; nobody is told too early."""
-    told: list[Mark] = []
-
-    async def recompute(tx: Tx, marks: Collection[Mark], at: datetime) -> None:
-        told.extend(marks)
-
-    async def refused(*_: object) -> None:
-        raise psycopg.errors.LockNotAvailable("due to a concurrent refresh")
-
-    await rollup.roll_up(db, today, SETTINGS)
-    await put(db, *late(today))
-    with monkeypatch.context() as patch:
-        patch.setattr(rollup_store, "refresh", refused)
-        await rollup.roll_up(db, today, SETTINGS, recompute)
-    assert told == []
-    await rollup.roll_up(db, today, SETTINGS, recompute)
-    assert len(told) == 3
-
-
-async def test_what_comes_during_a_refresh_is_told_after_the_next_one(
-    db: Database, today: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await put(db, *days(today - 9 * DAY, 9))
-    await rollup.roll_up(db, today, SETTINGS)
-    await run(db, REFRESH)
-    refresh = rollup_store.refresh
-    between = ReadingRow(today - 5 * DAY, 1, 1, 222.0, Quality.REPLAYED)
-    seen: list[tuple[int, object]] = []
-
-    async def interrupted(conn: Tx, level: str, first: datetime, last: datetime) -> None:
-        await refresh(conn, level, first, last)
-        if level == "15m":
-            await put(db, between)
-
-    async def recompute(tx: Tx, marks: Collection[Mark], at: datetime) -> None:
-        high = await fetch_value(tx, "SELECT max(high) FROM reading_1h WHERE device_no = 1")
-        seen.append((len(marks), high))
-
-    await put(db, *late(today))
-    with monkeypatch.context() as patch:
-        patch.setattr(rollup_store, "refresh", interrupted)
-        await rollup.roll_up(db, today, SETTINGS, recompute)
-    await rollup.roll_up(db, today, SETTINGS, recompute)
-    assert seen == [(3, 199.0), (1, 222.0)]
-
-
-@pytest.mark.parametrize("days_ago", [0, 1, 2])
-async def test_late_readings_of_one_day_are_in_its_bucket(
-    db: Database, today: datetime, days_ago: int
-) -> None:
-    await put(db, *days(today - 9 * DAY, 9))
-    await rollup.roll_up(db, today, SETTINGS)
-    await run(db, REFRESH)
-    async with db.connection() as conn:
-        day = await fetch_value(
-            conn, "SELECT telemetry_bucket('1 day', %s)", (today - days_ago * DAY,)
-        )
-    await put(db, ReadingRow(day + MINUTE, 1, 1, 199.0))
-    await rollup.roll_up(db, today, SETTINGS)
-    await assert_views_right(db)
-
-
-async def test_late_readings_of_an_installation_that_was_never_refreshed_hide_nothing(
-    db: Database, today: datetime
-) -> None:
-    await put(db, *days(today - 9 * DAY, 9))
-    await rollup.roll_up(db, today, SETTINGS)
-    await put(db, ReadingRow(today - DAY, 1, 1, 199.0))
-    await rollup.roll_up(db, today, SETTINGS)
-    await assert_views_right(db)
-
-
-async def test_late_readings_of_today_do_not_hide_what_comes_after_them(
-    db: Database, today: datetime
-) -> None:
-    """The day is not closed: what comes later in it is shown as well."""
-    await put(db, *days(today - 9 * DAY, 8))
-    await run(db, REFRESH)
-    await rollup.roll_up(db, today, SETTINGS)
-    await put(db, ReadingRow(today - 40 * MINUTE, 1, 1, 130.0))
-    await rollup.roll_up(db, today, SETTINGS)
-    await put(db, ReadingRow(today - 2 * MINUTE, 1, 1, 131.0), ReadingRow(today, 1, 1, 132.0))
-    await rollup.roll_up(db, today + 20 * MINUTE, SETTINGS)
-    await assert_views_right(db)
-
-
-async def test_late_readings_are_refreshed_by_the_policies_as_well(
-    db: Database, today: datetime
-) -> None:
-    await put(db, *days(today - 9 * DAY, 9))
-    await run(db, REFRESH)
-    await put(db, *late(today)[:2])
-    # In batches, of which a rest is left for the next run.
-    for _ in range(2):
-        await run(db, REFRESH)
-    await assert_views_right(db)
 
 
 async def test_days_in_the_columnstore_are_read_and_take_late_readings(

@@ -16,7 +16,7 @@ from ingest.telemetry.model import LEFT_OUT, ReadingRow, StorageMode, TelemetryS
 from ingest.telemetry.rules import floor_to
 from ingest.telemetry.store import copy_readings
 from kernel.db import Database, execute, fetch_tuples, fetch_value
-from tests.ingest.telemetry.test_community_jobs import COLUMNSTORE, REFRESH, RETENTION, run
+from tests.ingest.telemetry.policies import COLUMNSTORE, REFRESH, RETENTION, run
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -12,7 +12,7 @@ licence only when it has understood a statement. So the refusal, and nothing els
 - of CREATE MATERIALIZED VIEW … WITH (timescaledb.continuous, …): the same of its options, and that
   PostgreSQL understands the query; not that it is one that can be kept up to date.
 
-What the statements bring about is shown by test_community_jobs.py.
+What the statements bring about is shown by test_community_jobs.py and test_community_late.py.
 """
 
 import re
